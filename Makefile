@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: GPL-2.0
+#
+# memview: `make help` says what there is.
+#
+# Two ways to build. test, demo and the like need no more than a Debian machine:
+# scripts/sdk makes a Debian 13 root, everything is compiled in it, and scripts/vm
+# boots it. all and install serve this machine, with its own kernel and tools.
+
+KERNEL	?= 6.12
+KREL	?= $(shell uname -r)
+TOP	:= $(CURDIR)
+O	:= $(TOP)/build/$(KREL)
+DESTDIR	?=
+PREFIX	?= /usr/local
+MODDIR	?= /lib/modules/$(KREL)/updates
+
+export KREL O
+
+.DEFAULT_GOAL := all
+
+all: module userspace ## build for this machine's kernel
+
+help: ## this text
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:[^#]*## /\t/' | \
+		while IFS="$$(printf '\t')" read -r t d; do printf '  %-14s %s\n' "$$t" "$$d"; done
+
+demo: ## boot a VM and show what memview does
+	@scripts/demo --kernel $(KERNEL) $(DEMO)
+
+test: ## boot VMs and run the tests (KERNEL=6.12 or 7; TEST='-v revoke' for some)
+	@scripts/test --kernel $(KERNEL) $(TEST)
+
+style: ## check the code's style: clang-format, sparse, W=1, shellcheck
+	@scripts/style
+
+module: ## memview.ko alone
+	@$(MAKE) --no-print-directory -C module all
+
+userspace: ## the tools alone
+	@$(MAKE) --no-print-directory -C userspace all
+
+selftests: ## the test programs alone
+	@$(MAKE) --no-print-directory -C selftests all
+
+# What a VM needs; scripts/vm calls it in the SDK root.
+build-guest: module userspace selftests
+
+install: ## install what `make` has built (DESTDIR, PREFIX)
+	@scripts/check-kernel --loadable $(O)/module/memview.ko
+	install -D -m 644 $(O)/module/memview.ko $(DESTDIR)$(MODDIR)/memview.ko
+	install -D -m 644 scripts/70-memview.rules $(DESTDIR)/usr/lib/udev/rules.d/70-memview.rules
+	install -D -m 644 include/uapi/linux/memview.h $(DESTDIR)$(PREFIX)/include/linux/memview.h
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(O)/bin/memview-demo
+	@[ -n "$(DESTDIR)" ] || { depmod $(KREL); udevadm control --reload 2>/dev/null || true; }
+	@echo "installed; 'modprobe memview' loads it"
+
+uninstall: ## remove what install has put there
+	rm -f $(DESTDIR)$(MODDIR)/memview.ko $(DESTDIR)/usr/lib/udev/rules.d/70-memview.rules \
+		$(DESTDIR)$(PREFIX)/include/linux/memview.h $(DESTDIR)$(PREFIX)/bin/memview-demo
+	@[ -n "$(DESTDIR)" ] || depmod $(KREL)
+
+clean: ## remove what was built here (the cached SDK root stays)
+	rm -rf build
+
+.PHONY: all help demo test style module userspace selftests build-guest install uninstall clean

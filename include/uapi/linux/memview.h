@@ -1,0 +1,150 @@
+/* SPDX-License-Identifier: GPL-2.0 WITH Linux-syscall-note */
+/*
+ * memview: lend memory to another process, and take it back.
+ */
+#ifndef _UAPI_LINUX_MEMVIEW_H
+#define _UAPI_LINUX_MEMVIEW_H
+
+#include <linux/ioctl.h>
+#include <linux/types.h>
+
+/**
+ * DOC: The memory view ABI
+ *
+ * open("/dev/memory-view", O_RDWR) makes a new, empty view and returns its
+ * *control fd*. ftruncate() on it sets the virtual size of the view in bytes;
+ * fstat() and lseek(SEEK_END) tell it. Growing costs nothing; shrinking unmaps
+ * what falls outside, rounded up to a page.
+ *
+ * The ioctls below are answered by the control fd only. A *view fd*, from
+ * MEMVIEW_GET_VIEWFD, can be passed to another process, which can mmap() it
+ * with MAP_SHARED and close it, and do nothing else with it.
+ *
+ * Structures may grow at their end. The kernel takes the size of the caller's
+ * structure from the ioctl number: fields that the caller does not know are
+ * taken as zero, fields that the kernel does not know must be zero (E2BIG).
+ *
+ * All offsets and sizes are in bytes and must be multiples of the page size.
+ *
+ * Every errno has one meaning:
+ *
+ * ===========  ===============================================================
+ * EINVAL       An argument is unaligned, zero, overflows, reaches beyond the
+ *              size of the view or beyond MEMVIEW_MAX_FILE_OFFSET, has an
+ *              unknown flag, lacks MEMVIEW_MAP_READ; or a reserved field is
+ *              not zero.
+ * E2BIG        The structure is larger than the kernel knows, and what it does
+ *              not know is not zero.
+ * EFAULT       The structure cannot be read.
+ * EBADF        The source fd is not open, or is an O_PATH fd.
+ * EACCES       The source fd is not open for reading, or not for writing and
+ *              MEMVIEW_MAP_WRITE is asked; or it is append-only; or a policy
+ *              refuses.
+ * EPERM        A seal of the source forbids MEMVIEW_MAP_WRITE, or its mount is
+ *              noexec and MEMVIEW_MAP_EXEC is asked.
+ * ETXTBSY      The source is a swap file and MEMVIEW_MAP_WRITE is asked.
+ * ENOSPC       The view would have more ranges than the module's parameter
+ *              max_ranges allows. An unmap that splits a range counts, too.
+ * EOPNOTSUPP   The source cannot be mapped page by page: a device, pipe,
+ *              socket, directory, hugetlbfs, secretmem, a DAX file, another
+ *              view, or a file system without a page cache.
+ * ENOMEM       Out of memory, or of the caller's memory cgroup's.
+ * EINTR        A fatal signal arrived first.
+ * ENOTTY       Not an ioctl of memview, or the fd is a view fd.
+ * EMFILE,      (MEMVIEW_GET_VIEWFD) no room for another file descriptor.
+ * ENFILE
+ * ===========  ===============================================================
+ *
+ * A request that fails has changed nothing.
+ */
+
+#define MEMVIEW_IOC_MAGIC	0xBB
+
+/**
+ * define MEMVIEW_MAX_FILE_OFFSET - where a range must end in its source, at
+ * the latest: 64 TiB.
+ */
+#define MEMVIEW_MAX_FILE_OFFSET	(1ULL << 46)
+
+/**
+ * enum memview_map_flags - what a client may do with the pages of a range
+ * @MEMVIEW_MAP_READ: Read. Always needed: there is no page that can be
+ *	written or executed and not read.
+ * @MEMVIEW_MAP_WRITE: Write; what is written reaches the source file.
+ * @MEMVIEW_MAP_EXEC: Execute.
+ *
+ * What a client really may do is the AND of this and the protection it gave
+ * to mmap() or mprotect(). An access that the range forbids is a SIGSEGV; an
+ * access where no range is, or beyond the end of the source, is a SIGBUS.
+ */
+enum memview_map_flags {
+	MEMVIEW_MAP_READ	= 1 << 0,
+	MEMVIEW_MAP_WRITE	= 1 << 1,
+	MEMVIEW_MAP_EXEC	= 1 << 2,
+};
+
+/**
+ * struct memview_map_fd_info - argument of MEMVIEW_MAP_FD
+ * @fd: The source: a memfd, or a regular file on tmpfs or any file system
+ *	with a page cache. The view keeps the file open while a range of it
+ *	exists; @fd itself may be closed at once.
+ * @flags: Of &enum memview_map_flags.
+ * @fd_offset: Where the range starts in the source, bytes. It may lie beyond
+ *	the source's end: the file may grow later.
+ * @size: Bytes.
+ * @mem_offset: Where the range starts in the view, bytes.
+ */
+struct memview_map_fd_info {
+	__s32		fd;
+	__u32		flags;
+	__aligned_u64	fd_offset;
+	__aligned_u64	size;
+	__aligned_u64	mem_offset;
+};
+
+/**
+ * define MEMVIEW_MAP_FD - put a range of a file into the view
+ *
+ * Whatever was in [mem_offset, mem_offset + size) is replaced; ranges that
+ * reach into that span are split. The change is atomic: a fault sees the
+ * layout before it or after it. When the call returns, no process reaches the
+ * replaced pages through the view any more.
+ */
+#define MEMVIEW_MAP_FD \
+	_IOW(MEMVIEW_IOC_MAGIC, 0x00, struct memview_map_fd_info)
+
+/**
+ * struct memview_unmap_fd_info - argument of MEMVIEW_UNMAP_FD
+ * @mem_offset: Where to start in the view, bytes.
+ * @size: Bytes.
+ * @flags: Must be zero.
+ * @reserved: Must be zero.
+ */
+struct memview_unmap_fd_info {
+	__aligned_u64	mem_offset;
+	__aligned_u64	size;
+	__u32		flags;
+	__u32		reserved;
+};
+
+/**
+ * define MEMVIEW_UNMAP_FD - take a span of the view away
+ *
+ * Ranges that reach into the span are split; a span without ranges is fine.
+ * When the call returns, no process reaches the pages through the view any
+ * more. I/O in flight that has pinned pages finishes, as it does across
+ * munmap().
+ */
+#define MEMVIEW_UNMAP_FD \
+	_IOW(MEMVIEW_IOC_MAGIC, 0x01, struct memview_unmap_fd_info)
+
+/**
+ * define MEMVIEW_GET_VIEWFD - make a view fd
+ *
+ * Takes no argument. Returns a new close-on-exec file descriptor that can be
+ * mapped and closed; each call makes another one. The view lives until its
+ * last control fd, view fd and mapping are gone.
+ */
+#define MEMVIEW_GET_VIEWFD	_IO(MEMVIEW_IOC_MAGIC, 0x02)
+
+#endif /* _UAPI_LINUX_MEMVIEW_H */

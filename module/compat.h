@@ -1,0 +1,69 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * What differs between the kernels that memview serves.
+ *
+ * The code is written for the newest API. The MEMVIEW_HAVE_* symbols come
+ * from Kbuild, which looks for each feature in the kernel's headers.
+ */
+#ifndef _MEMVIEW_COMPAT_H
+#define _MEMVIEW_COMPAT_H
+
+#include <linux/fs.h>
+#include <linux/mm.h>
+
+#ifndef CONFIG_MMU
+#error "memview needs a kernel with CONFIG_MMU"
+#endif
+#ifndef CONFIG_MMU_NOTIFIER
+#error "memview needs a kernel with CONFIG_MMU_NOTIFIER (KVM selects it)"
+#endif
+#ifndef CONFIG_SHMEM
+#error "memview needs a kernel with CONFIG_SHMEM"
+#endif
+
+/* file->f_path is const where __f_path is there to be written. */
+static inline struct path *memview_file_path(struct file *file)
+{
+#ifdef MEMVIEW_HAVE___F_PATH
+	return &file->__f_path;
+#else
+	return &file->f_path;
+#endif
+}
+
+#ifndef MEMVIEW_HAVE_VFS_MMAP
+static inline int vfs_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	return call_mmap(file, vma);
+}
+#endif
+
+#ifndef MEMVIEW_HAVE_ZAP_VMA_RANGE
+static inline void zap_vma_range(struct vm_area_struct *vma,
+				 unsigned long address, unsigned long size)
+{
+	zap_page_range_single(vma, address, size, NULL);
+}
+#endif
+
+static inline bool memview_can_mmap(const struct file *file)
+{
+#ifdef MEMVIEW_HAVE_MMAP_PREPARE
+	return file->f_op->mmap || file->f_op->mmap_prepare;
+#else
+	return file->f_op->mmap;
+#endif
+}
+
+/*
+ * Make a VMA that belongs to no process look locked for writing to those who
+ * change its flags: mm->mmap_lock is held for writing by the caller.
+ */
+static inline void memview_vma_mark_locked(struct vm_area_struct *vma)
+{
+#ifdef CONFIG_PER_VMA_LOCK
+	vma->vm_lock_seq = vma->vm_mm->mm_lock_seq.sequence;
+#endif
+}
+
+#endif /* _MEMVIEW_COMPAT_H */

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A client's page fault, from the layout to the PTE.
+ *
+ *  1. Resolve. Find the range, check that it allows the access, have the
+ *     source bring the page, locked. No lock of the view is held: this may
+ *     wait for I/O, and a change does not wait for it.
+ *  2. Commit. Under the layout's lock, look whether the range is still the
+ *     one; if so, insert the PTE, else start over.
+ *
+ * A change stores to the layout under that lock and zaps afterwards. So a
+ * fault either commits before the store, and the zap removes its PTE, or sees
+ * the new layout.
+ *
+ * The page stays locked over the commit, as it does in the core's own faults:
+ * truncation, reclaim, migration and writeback lock it before they look for
+ * its mappings. It also keeps a write upgrade honest, see memview_mkwrite().
+ */
+#include <linux/backing-dev.h>
+#include <linux/ktime.h>
+#include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/writeback.h>
+
+#include "memview.h"
+#include "trace.h"
+
+/* Of VM_FAULT_NOPAGE, which says "the PTE is there", or "look again". */
+#define VM_FAULT_DONE	VM_FAULT_NOPAGE
+
+/* What the client may do: its mapping's protection and the range's flags. */
+static vm_flags_t allowed(const struct vm_area_struct *vma,
+			  const struct memview_range *range)
+{
+	vm_flags_t flags = vma->vm_flags;
+
+	if (!(range->flags & MEMVIEW_MAP_WRITE))
+		flags &= ~VM_WRITE;
+	if (!(range->flags & MEMVIEW_MAP_EXEC))
+		flags &= ~VM_EXEC;
+	return flags;
+}
+
+static bool forbids(const struct vm_fault *vmf,
+		    const struct memview_range *range)
+{
+	vm_flags_t flags = allowed(vmf->vma, range);
+
+	return ((vmf->flags & FAULT_FLAG_WRITE) && !(flags & VM_WRITE)) ||
+	       ((vmf->flags & FAULT_FLAG_INSTRUCTION) && !(flags & VM_EXEC));
+}
+
+/*
+ * Insert the PTE, if the layout has not changed since the page was resolved.
+ * Only a write makes it writable: another page_mkwrite() comes otherwise.
+ *
+ * Return: 0, -EAGAIN after a change, or what vm_insert_page() has to say.
+ */
+static int commit(struct memview *view, struct memview_range *range,
+		  struct vm_fault *vmf, struct page *page)
+{
+	vm_flags_t flags = allowed(vmf->vma, range);
+	struct vm_area_struct vma = {
+		.vm_mm = vmf->vma->vm_mm,
+		.vm_start = vmf->vma->vm_start,
+		.vm_end = vmf->vma->vm_end,
+	};
+	int err = -EAGAIN;
+
+	vm_flags_init(&vma, vmf->vma->vm_flags);
+	if (!(vmf->flags & FAULT_FLAG_WRITE))
+		flags &= ~VM_WRITE;
+	vma.vm_page_prot = vm_get_page_prot(flags);
+
+	down_read(&view->layout.lock);
+	if (memview_layout_is(&view->layout, vmf->pgoff, range))
+		err = vm_insert_page(&vma, vmf->address, page);
+	up_read(&view->layout.lock);
+	return err;
+}
+
+static int do_nothing(pte_t *pte, unsigned long addr, void *data)
+{
+	return 0;
+}
+
+/*
+ * Have a page table before a page is locked: allocating one may wait for
+ * writeback, and writeback for the lock of the page.
+ */
+static int have_page_table(struct vm_fault *vmf)
+{
+	if (likely(!pmd_none(READ_ONCE(*vmf->pmd))))
+		return 0;
+	return apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK,
+				   PAGE_SIZE, do_nothing, NULL);
+}
+
+static vm_fault_t commit_result(int err)
+{
+	switch (err) {
+	case 0:
+	case -EBUSY:	/* another thread was faster; if it only read, */
+	case -EAGAIN:	/* or after a change, the access faults again */
+		return VM_FAULT_DONE;
+	case -ENOMEM:
+		return VM_FAULT_OOM;
+	default:
+		return VM_FAULT_SIGBUS;
+	}
+}
+
+/* One round: resolve and commit. Consumes nothing of the caller's. */
+static vm_fault_t fault_range(struct memview *view, struct memview_range *range,
+			      struct vm_fault *vmf, int *err)
+{
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+	struct address_space *mapping;
+	struct folio *folio;
+	struct page *page;
+	vm_fault_t ret, major;
+
+	ret = memview_source_fault(range, vmf, &page);
+	if (!(ret & VM_FAULT_LOCKED))
+		return ret;
+	major = ret & VM_FAULT_MAJOR;
+	folio = page_folio(page);
+	if (write) {
+		folio_unlock(folio);
+		ret = memview_source_mkwrite(range, vmf, page);
+		if (!(ret & VM_FAULT_LOCKED)) {
+			folio_put(folio);
+			return ret | major;
+		}
+	}
+	*err = commit(view, range, vmf, page);
+	if (write && !*err)
+		folio_mark_dirty(folio);
+	mapping = folio->mapping;
+	folio_unlock(folio);
+	folio_put(folio);
+	if (write && !*err)
+		balance_dirty_pages_ratelimited(mapping);
+	return commit_result(*err) | major;
+}
+
+/*
+ * The range at the fault, if it allows the access. A signal is the answer of
+ * the layout as it is now, not of a half-seen change: ask under the lock.
+ */
+static vm_fault_t find_range(struct memview *view, struct vm_fault *vmf,
+			     struct memview_range **rangep)
+{
+	struct memview_range *range;
+
+	range = memview_layout_get(&view->layout, vmf->pgoff);
+	if (range && forbids(vmf, range)) {
+		memview_range_put(range);
+		range = memview_layout_get_locked(&view->layout, vmf->pgoff);
+	}
+	if (!range)
+		return VM_FAULT_SIGBUS;
+	if (forbids(vmf, range)) {
+		memview_range_put(range);
+		return VM_FAULT_SIGSEGV;
+	}
+	*rangep = range;
+	return 0;
+}
+
+static vm_fault_t fault(struct memview *view, struct vm_fault *vmf)
+{
+	struct memview_range *range;
+	vm_fault_t ret;
+	int err;
+
+	if (have_page_table(vmf))
+		return VM_FAULT_OOM;
+	do {
+		ret = find_range(view, vmf, &range);
+		if (ret)
+			return ret;
+		err = 0;
+		ret = fault_range(view, range, vmf, &err);
+		memview_range_put(range);
+	} while (err == -EAGAIN && !fatal_signal_pending(current));
+	return ret;
+}
+
+/* Not after VM_FAULT_RETRY: the view may be gone. */
+static void account(struct memview *view, struct vm_fault *vmf,
+		    vm_fault_t ret, u64 start)
+{
+	if (ret & VM_FAULT_ERROR)
+		memview_count(view, fault_errors);
+	else
+		memview_count(view, faults);
+	if (trace_memview_fault_enabled())
+		trace_memview_fault(view, vmf->pgoff, vmf->address, vmf->flags,
+				    ret, start ? ktime_get_ns() - start : 0);
+}
+
+static vm_fault_t memview_fault(struct vm_fault *vmf)
+{
+	struct memview *view = vmf->vma->vm_file->private_data;
+	u64 start = trace_memview_fault_enabled() ? ktime_get_ns() : 0;
+	vm_fault_t ret = fault(view, vmf);
+
+	if (!(ret & VM_FAULT_RETRY))
+		account(view, vmf, ret, start);
+	return ret;
+}
+
+/* Is it this page of the source that a range shows here? */
+static bool shows(const struct memview_range *range, pgoff_t pgoff,
+		  struct page *page)
+{
+	struct folio *folio = page_folio(page);
+
+	return READ_ONCE(folio->mapping) ==
+		       range->source->vma.vm_file->f_mapping &&
+	       folio->index + folio_page_idx(folio, page) ==
+		       memview_file_pgoff(range, pgoff);
+}
+
+/*
+ * Is the page what the layout shows here, by a range that allows writing? The
+ * page is locked.
+ */
+static bool still_writable(struct memview *view, struct memview_range *range,
+			   struct vm_fault *vmf)
+{
+	bool is;
+
+	down_read(&view->layout.lock);
+	is = memview_layout_is(&view->layout, vmf->pgoff, range);
+	up_read(&view->layout.lock);
+	return is && shows(range, vmf->pgoff, vmf->page);
+}
+
+static vm_fault_t mkwrite(struct memview *view, struct vm_fault *vmf)
+{
+	struct memview_range *range;
+	vm_fault_t ret;
+
+	ret = find_range(view, vmf, &range);
+	if (ret)
+		return ret;
+	/* If not, a change is about to zap the PTE. */
+	ret = VM_FAULT_NOPAGE;
+	if (shows(range, vmf->pgoff, vmf->page))
+		ret = memview_source_mkwrite(range, vmf, vmf->page);
+	if ((ret & VM_FAULT_LOCKED) && !still_writable(view, range, vmf)) {
+		unlock_page(vmf->page);
+		ret = VM_FAULT_NOPAGE;
+	}
+	memview_range_put(range);
+	return ret;
+}
+
+/*
+ * A write to a page that is mapped read-only. The core makes the PTE writable
+ * after this returns, if it still is the same PTE, and still under the page's
+ * lock. A change in between zaps it, and it cannot come back the same until
+ * that lock is given up: commit() needs it.
+ */
+static vm_fault_t memview_mkwrite(struct vm_fault *vmf)
+{
+	struct memview *view = vmf->vma->vm_file->private_data;
+	u64 start = trace_memview_fault_enabled() ? ktime_get_ns() : 0;
+	vm_fault_t ret = mkwrite(view, vmf);
+
+	account(view, vmf, ret, start);
+	return ret;
+}
+
+/*
+ * change_protection() rewrites the NX bit of each PTE from the VMA's
+ * protection, which knows nothing of ranges. So let there be no PTE when it
+ * comes, and no fault until it is done. Writing is safe: while there is a
+ * page_mkwrite the VMA's protection never has the write bit.
+ */
+static int memview_mprotect(struct vm_area_struct *vma, unsigned long start,
+			    unsigned long end, unsigned long newflags)
+{
+	if (!(newflags & VM_EXEC))
+		return 0;
+	vma_start_write(vma);
+	memview_zap_vma(vma, start, end);
+	return 0;
+}
+
+static void memview_vma_open(struct vm_area_struct *vma)
+{
+	struct memview *view = vma->vm_file->private_data;
+
+	atomic_long_inc(&view->mappings);
+}
+
+static void memview_vma_close(struct vm_area_struct *vma)
+{
+	struct memview *view = vma->vm_file->private_data;
+
+	atomic_long_dec(&view->mappings);
+}
+
+const struct vm_operations_struct memview_vm_ops = {
+	.open = memview_vma_open,
+	.close = memview_vma_close,
+	.mprotect = memview_mprotect,
+	.fault = memview_fault,
+	.page_mkwrite = memview_mkwrite,
+};

@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The two kinds of files of a view: the control file, and the view files that
+ * clients get, which can be mapped and closed and nothing else.
+ */
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/seq_file.h>
+
+#include "memview.h"
+#include "trace.h"
+
+static loff_t view_llseek(struct file *file, loff_t offset, int whence)
+{
+	struct memview *view = file->private_data;
+
+	return generic_file_llseek_size(file, offset, whence, MAX_LFS_FILESIZE,
+					i_size_read(view->inode));
+}
+
+static int view_release(struct inode *inode, struct file *file)
+{
+	memview_view_put(file->private_data);
+	return 0;
+}
+
+static int viewfd_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct memview *view = file->private_data;
+
+	/* A private mapping would keep pages of its own over a revoke. */
+	if (!(vma->vm_flags & VM_SHARED))
+		return -EINVAL;
+	/*
+	 * MIXEDMAP: PTEs come and go by the module's hand; mlock, KSM, NUMA
+	 * balancing, userfaultfd and khugepaged keep away.
+	 */
+	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	vma->vm_ops = &memview_vm_ops;
+	atomic_long_inc(&view->mappings);
+	trace_memview_mmap(view, vma);
+	return 0;
+}
+
+static struct memview_stats sum_stats(struct memview *view)
+{
+	struct memview_stats sum = {};
+	int cpu;
+
+	for_each_possible_cpu(cpu) {
+		struct memview_stats *stats = per_cpu_ptr(view->stats, cpu);
+
+		sum.faults += READ_ONCE(stats->faults);
+		sum.fault_errors += READ_ONCE(stats->fault_errors);
+		sum.changes += READ_ONCE(stats->changes);
+		sum.zaps += READ_ONCE(stats->zaps);
+		sum.invalidates += READ_ONCE(stats->invalidates);
+	}
+	return sum;
+}
+
+static void view_show_fdinfo(struct seq_file *m, struct file *file)
+{
+	struct memview *view = file->private_data;
+	struct memview_stats sum = sum_stats(view);
+
+	seq_printf(m, "memview-id:\t%llu\n", view->id);
+	seq_printf(m, "memview-type:\t%s\n",
+		   file->f_op == &memview_control_fops ? "control" : "view");
+	seq_printf(m, "memview-size:\t%lld\n", i_size_read(view->inode));
+	seq_printf(m, "memview-ranges:\t%lu\n",
+		   READ_ONCE(view->layout.nr_ranges));
+	seq_printf(m, "memview-bytes:\t%llu\n",
+		   (u64)READ_ONCE(view->layout.nr_pages) << PAGE_SHIFT);
+	seq_printf(m, "memview-mappings:\t%ld\n",
+		   atomic_long_read(&view->mappings));
+	seq_printf(m, "memview-faults:\t%llu\n", sum.faults);
+	seq_printf(m, "memview-fault-errors:\t%llu\n", sum.fault_errors);
+	seq_printf(m, "memview-changes:\t%llu\n", sum.changes);
+	seq_printf(m, "memview-zaps:\t%llu\n", sum.zaps);
+	seq_printf(m, "memview-invalidates:\t%llu\n", sum.invalidates);
+}
+
+static const struct file_operations viewfd_fops = {
+	.owner = THIS_MODULE,
+	.llseek = view_llseek,
+	.mmap = viewfd_mmap,
+	.release = view_release,
+	.show_fdinfo = view_show_fdinfo,
+};
+
+/* Opened by misc_open(), see main.c. */
+const struct file_operations memview_control_fops = {
+	.owner = THIS_MODULE,
+	.open = memview_control_open,
+	.llseek = view_llseek,
+	.unlocked_ioctl = memview_ioctl,
+	.compat_ioctl = compat_ptr_ioctl,
+	.release = view_release,
+	.show_fdinfo = view_show_fdinfo,
+};
+
+/**
+ * memview_alloc_file - open a new file on the inode of a view
+ * @inode: The inode; a reference is taken on success.
+ * @mnt: Mount of the pseudo file system.
+ * @kind: For the file's name, which /proc/PID/maps and fd/ show.
+ * @id: Of the view; likewise.
+ * @fops: Operations, owned by this module.
+ *
+ * Return: The file or an ERR_PTR().
+ */
+struct file *memview_alloc_file(struct inode *inode, struct vfsmount *mnt,
+				const char *kind, u64 id,
+				const struct file_operations *fops)
+{
+	struct file *file;
+	char name[48];
+
+	scnprintf(name, sizeof(name), "memory-view:%s:%llu", kind, id);
+	ihold(inode);
+	file = alloc_file_pseudo(inode, mnt, name, O_RDWR, fops);
+	if (IS_ERR(file))
+		iput(inode);
+	else
+		__module_get(fops->owner);	/* __fput() puts it */
+	return file;
+}
+
+/**
+ * memview_viewfd_create - MEMVIEW_GET_VIEWFD
+ * @control: The control file.
+ *
+ * Context: May sleep.
+ * Return: A new close-on-exec file descriptor or a negative errno.
+ */
+int memview_viewfd_create(struct file *control)
+{
+	struct memview *view = control->private_data;
+	struct file *file;
+	int fd;
+
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		goto out;
+	file = memview_alloc_file(view->inode, control->f_path.mnt, "view",
+				  view->id, &viewfd_fops);
+	if (IS_ERR(file)) {
+		put_unused_fd(fd);
+		fd = PTR_ERR(file);
+		goto out;
+	}
+	refcount_inc(&view->users);
+	file->private_data = view;
+	fd_install(fd, file);
+out:
+	trace_memview_get_viewfd(view, fd);
+	return fd;
+}

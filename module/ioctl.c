@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The ioctls: which they are, and how their arguments are copied.
+ *
+ * The size of the caller's structure comes with the ioctl number, so that
+ * both sides can grow. No logic here.
+ */
+#include <linux/ioctl.h>
+#include <linux/uaccess.h>
+
+#include "memview.h"
+
+union argument {
+	struct memview_map_fd_info	map;
+	struct memview_unmap_fd_info	unmap;
+};
+
+/**
+ * struct command - an ioctl
+ * @dir: Direction bits of its number.
+ * @min_size: Size of the argument's first published form.
+ * @size: Size of the argument as this module knows it.
+ * @run: Does it.
+ */
+struct command {
+	unsigned int	dir;
+	size_t		min_size;
+	size_t		size;
+	long (*run)(struct file *file, const union argument *arg);
+};
+
+static long run_map(struct file *file, const union argument *arg)
+{
+	return memview_view_map(file->private_data, &arg->map);
+}
+
+static long run_unmap(struct file *file, const union argument *arg)
+{
+	return memview_view_unmap(file->private_data, &arg->unmap);
+}
+
+static long run_get_viewfd(struct file *file, const union argument *arg)
+{
+	return memview_viewfd_create(file);
+}
+
+static_assert(sizeof(struct memview_map_fd_info) == 32);
+static_assert(sizeof(struct memview_unmap_fd_info) == 24);
+
+static const struct command commands[] = {
+	[_IOC_NR(MEMVIEW_MAP_FD)] = {
+		.dir = _IOC_WRITE,
+		.min_size = 32,
+		.size = sizeof(struct memview_map_fd_info),
+		.run = run_map,
+	},
+	[_IOC_NR(MEMVIEW_UNMAP_FD)] = {
+		.dir = _IOC_WRITE,
+		.min_size = 24,
+		.size = sizeof(struct memview_unmap_fd_info),
+		.run = run_unmap,
+	},
+	[_IOC_NR(MEMVIEW_GET_VIEWFD)] = {
+		.dir = _IOC_NONE,
+		.run = run_get_viewfd,
+	},
+};
+
+static const struct command *find_command(unsigned int cmd)
+{
+	const struct command *command;
+
+	if (_IOC_TYPE(cmd) != MEMVIEW_IOC_MAGIC ||
+	    _IOC_NR(cmd) >= ARRAY_SIZE(commands))
+		return NULL;
+	command = &commands[_IOC_NR(cmd)];
+	if (_IOC_DIR(cmd) != command->dir)
+		return NULL;
+	return command;
+}
+
+long memview_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
+{
+	const struct command *command = find_command(cmd);
+	union argument copy = {};
+	int err;
+
+	if (!command)
+		return -ENOTTY;
+	if (_IOC_SIZE(cmd) < command->min_size)
+		return -EINVAL;
+	if (!command->size)
+		return _IOC_SIZE(cmd) ? -ENOTTY : command->run(file, NULL);
+	err = copy_struct_from_user(&copy, command->size, (void __user *)arg,
+				    _IOC_SIZE(cmd));
+	return err ?: command->run(file, &copy);
+}

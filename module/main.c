@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * The device node, the pseudo file system, init and exit.
+ *
+ * ftruncate() wants a regular file, and the device node is none. So each open
+ * of the node makes an inode on a pseudo file system of the module, and points
+ * the opened file's f_path at it: from then on size, stat and truncation are
+ * the inode's. Its f_inode stays the node's, as the character device code
+ * wants it at the last close. An O_PATH file keeps that inode: it is put in
+ * ->release, and a put is carried out only after the close that did it.
+ *
+ * The file system is mounted while there are views (simple_pin_fs): a lasting
+ * mount would be a lasting reference to this module.
+ */
+#include <linux/cred.h>
+#include <linux/file.h>
+#include <linux/fs_context.h>
+#include <linux/init.h>
+#include <linux/miscdevice.h>
+#include <linux/module.h>
+#include <linux/mount.h>
+#include <linux/pseudo_fs.h>
+
+#include "memview.h"
+
+#define MEMVIEW_SUPER_MAGIC	0x6d766965	/* "mvie" */
+
+module_param_named(max_ranges, memview_max_ranges, uint, 0644);
+MODULE_PARM_DESC(max_ranges, "How many ranges a view may have");
+
+/* Mounts of the file system are shared by views whose life overlaps. */
+static struct vfsmount *view_mnt;
+static int view_mnt_count;
+
+/* Of the views' i_mmap locks, which are taken inside of those of sources. */
+static struct lock_class_key i_mmap_class;
+
+static int init_fs_context(struct fs_context *fc)
+{
+	if (!init_pseudo(fc, MEMVIEW_SUPER_MAGIC))
+		return -ENOMEM;
+	/* Ranges say what may be executed. */
+	fc->s_iflags &= ~SB_I_NOEXEC;
+	return 0;
+}
+
+static struct file_system_type view_fs_type = {
+	.owner = THIS_MODULE,
+	.name = "memview",
+	.init_fs_context = init_fs_context,
+	.kill_sb = kill_anon_super,
+};
+
+/* The control file's ftruncate() is all that may change the inode. */
+static int view_setattr(struct mnt_idmap *idmap, struct dentry *dentry,
+			struct iattr *attr)
+{
+	const unsigned int fine = ATTR_SIZE | ATTR_FILE | ATTR_MTIME |
+				  ATTR_CTIME | ATTR_KILL_SUID | ATTR_KILL_SGID |
+				  ATTR_KILL_PRIV;
+
+	if ((attr->ia_valid & ~fine) || !(attr->ia_valid & ATTR_SIZE) ||
+	    !(attr->ia_valid & ATTR_FILE) ||
+	    attr->ia_file->f_op != &memview_control_fops)
+		return -EPERM;
+	return memview_view_resize(attr->ia_file->private_data, attr->ia_size);
+}
+
+static const struct inode_operations view_iops = {
+	.setattr = view_setattr,
+};
+
+/* By /proc/PID/fd. A client that could open anew could ask for more. */
+static int refuse_open(struct inode *inode, struct file *file)
+{
+	return -ENXIO;
+}
+
+static const struct file_operations inode_fops = {
+	.owner = THIS_MODULE,
+	.open = refuse_open,
+};
+
+static struct inode *alloc_view_inode(struct super_block *sb)
+{
+	struct inode *inode = new_inode(sb);
+
+	if (!inode)
+		return ERR_PTR(-ENOMEM);
+	inode->i_ino = get_next_ino();
+	inode->i_mode = S_IFREG | 0600;
+	inode->i_uid = current_fsuid();
+	inode->i_gid = current_fsgid();
+	inode->i_op = &view_iops;
+	inode->i_fop = &inode_fops;
+	simple_inode_init_ts(inode);
+	lockdep_set_class(&inode->i_mapping->i_mmap_rwsem, &i_mmap_class);
+	return inode;
+}
+
+/* Only opened to make a dentry; gone when the control file is open. */
+static const struct file_operations transient_fops = {
+	.owner = THIS_MODULE,
+};
+
+/* Let the file's path lead to the inode of its view. */
+static int repoint(struct file *file, struct memview *view,
+		   struct vfsmount *mnt)
+{
+	struct path *path = memview_file_path(file);
+	struct path old = *path;
+	struct file *device, *transient;
+
+	device = dentry_open(&old, O_PATH, current_cred());
+	if (IS_ERR(device))
+		return PTR_ERR(device);
+	transient = memview_alloc_file(view->inode, mnt, "control", view->id,
+				       &transient_fops);
+	if (IS_ERR(transient)) {
+		fput(device);
+		return PTR_ERR(transient);
+	}
+	view->device = device;
+	*path = transient->f_path;
+	path_get(path);
+	path_put(&old);
+	fput(transient);
+	return 0;
+}
+
+/* A view is gone. The files that are being closed still hold the mount. */
+void memview_unpin_fs(void)
+{
+	simple_release_fs(&view_mnt, &view_mnt_count);
+}
+
+/* Make a view for an opened device node. The pin of the mount goes with it. */
+static int open_view(struct file *file, struct vfsmount *mnt)
+{
+	struct inode *inode = alloc_view_inode(mnt->mnt_sb);
+	struct memview *view;
+	int err;
+
+	if (IS_ERR(inode)) {
+		memview_unpin_fs();
+		return PTR_ERR(inode);
+	}
+	view = memview_view_create(inode);
+	if (IS_ERR(view)) {
+		iput(inode);
+		memview_unpin_fs();
+		return PTR_ERR(view);
+	}
+	err = repoint(file, view, mnt);
+	iput(inode);	/* the dentry has it, if there is one */
+	if (err)
+		memview_view_put(view);
+	else
+		file->private_data = view;
+	return err;
+}
+
+int memview_control_open(struct inode *inode, struct file *file)
+{
+	int err;
+
+	if ((file->f_flags & O_ACCMODE) != O_RDWR)
+		return -EINVAL;
+	err = simple_pin_fs(&view_fs_type, &view_mnt, &view_mnt_count);
+	return err ?: open_view(file, view_mnt);
+}
+
+static struct miscdevice device = {
+	.minor = MISC_DYNAMIC_MINOR,
+	.name = "memory-view",
+	.fops = &memview_control_fops,
+	.mode = 0660,
+};
+
+static int __init memview_init(void)
+{
+	int err;
+
+	err = memview_layout_cache_create();
+	if (err)
+		return err;
+	err = memview_watch_init();
+	if (err)
+		goto destroy_cache;
+	err = misc_register(&device);
+	if (err)
+		goto exit_watch;
+	return 0;
+
+exit_watch:
+	memview_watch_exit();
+destroy_cache:
+	memview_layout_cache_destroy();
+	return err;
+}
+
+static void __exit memview_exit(void)
+{
+	misc_deregister(&device);
+	memview_watch_exit();
+	memview_layout_cache_destroy();
+}
+
+module_init(memview_init);
+module_exit(memview_exit);
+
+MODULE_DESCRIPTION("Lend memory to another process, and take it back");
+MODULE_AUTHOR("The memview developers");
+MODULE_LICENSE("GPL");

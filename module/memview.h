@@ -1,0 +1,266 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * memview: lend memory to another process, and take it back.
+ *
+ * Terms. A *view* is a virtual span of pages that its controller fills with
+ * *ranges*. A range shows a span of a file, its *source*. A *client* maps the
+ * view; its page faults are resolved against the layout, which is the set of
+ * ranges. All page offsets are inclusive: [first, last]. "pgoff" without a
+ * prefix counts pages of the view, "file_pgoff" pages of a source.
+ *
+ * Who owns what. Each open file of a view (control file, view fds; mappings
+ * hold those) owns a reference of the view, which dies with the last one. The
+ * layout owns one reference of each range object that it shows, a fault in
+ * flight another. A range owns a reference of its source. The view's source
+ * list owns one of each source that has ranges.
+ *
+ * Lock order, outermost first:
+ *
+ *   client's mmap_lock (read), inode lock of the view (ftruncate)
+ *     view->change_lock
+ *       source file's ->mmap and its locks
+ *     lock of a folio of a source
+ *       view->layout.lock
+ *         i_mmap lock of a source file (also taken by the core around what
+ *             follows: truncate, reclaim, migration, writeback)
+ *           source->ranges_lock
+ *             i_mmap lock of the view
+ *               page table locks
+ *
+ * Reclaim may start at any allocation and calls down from the i_mmap lock of
+ * a source file. So nothing is allocated under source->ranges_lock (write),
+ * and what hears of reclaim (watch.c) takes nothing above it.
+ */
+#ifndef _MEMVIEW_H
+#define _MEMVIEW_H
+
+#include <linux/fs.h>
+#include <linux/interval_tree_generic.h>
+#include <linux/maple_tree.h>
+#include <linux/mm.h>
+#include <linux/mmu_notifier.h>
+#include <linux/mutex.h>
+#include <linux/refcount.h>
+#include <linux/rwsem.h>
+#include <uapi/linux/memview.h>
+
+#include "compat.h"
+
+struct memview;
+struct memview_source;
+
+/**
+ * struct memview_range - a span of a view that shows a span of a source
+ * @source: Where the pages come from; a reference is owned.
+ * @first: First page in the view.
+ * @last: Last page in the view.
+ * @file_first: The page of the source that @first shows.
+ * @flags: Of enum memview_map_flags.
+ * @refs: One of the layout while @entries is not zero, one per fault in flight.
+ * @entries: How many entries of the layout point here: one at first, more
+ *	when a change splits it. Guarded by view->change_lock.
+ * @rb: Node in the source's tree of ranges.
+ * @subtree_last: Of that tree.
+ * @rcu: Frees it.
+ * @next_dead: Next on the list of ranges that a change has taken away.
+ *
+ * Immutable but for the bookkeeping. What was replaced or unmapped inside of
+ * [@first, @last] is known to the layout alone.
+ */
+struct memview_range {
+	struct memview_source	*source;
+	pgoff_t			first;
+	pgoff_t			last;
+	pgoff_t			file_first;
+	u32			flags;
+	refcount_t		refs;
+	unsigned long		entries;
+	struct rb_node		rb;
+	unsigned long		subtree_last;
+	union {
+		struct rcu_head		rcu;
+		struct memview_range	*next_dead;
+	};
+};
+
+/* The page of its source that a range shows at a page of the view. */
+static inline pgoff_t memview_file_pgoff(const struct memview_range *range,
+					 pgoff_t pgoff)
+{
+	return range->file_first + (pgoff - range->first);
+}
+
+/**
+ * struct memview_layout - which range is where
+ * @tree: Range objects by page of the view. Written under @lock, read under
+ *	RCU or @lock.
+ * @lock: Held for writing while the tree changes, for reading from the last
+ *	look at the tree to the PTE: no PTE can outlive the zap of a change.
+ * @nr_ranges: Entries of @tree.
+ * @nr_pages: Pages that have a range.
+ */
+struct memview_layout {
+	struct maple_tree	tree;
+	struct rw_semaphore	lock;
+	unsigned long		nr_ranges;
+	unsigned long		nr_pages;
+};
+
+/**
+ * struct memview_source - a file that backs ranges of one view
+ * @view: Whose source this is; valid while on the list of sources.
+ * @list: In view->sources, under view->change_lock.
+ * @refs: One of the list, one per range.
+ * @nr_ranges: Ranges in the layout, under view->change_lock.
+ * @user_file: What the controller gave; a reference is owned.
+ * @vma: As the file's ->mmap left it: its vm_file is where pages come from (of
+ *	overlayfs the real file) and its vm_ops how. In the i_mmap tree of that
+ *	file it is the watch. Never in an mm of a process.
+ * @writable: Ranges may be writable: the file's i_mmap_writable is held.
+ * @ranges_lock: Guards @ranges.
+ * @ranges: Interval tree of range objects by page of the source.
+ * @notifier: Calls back when the file's pages are to be unmapped.
+ * @mm: What @vma belongs to: an mm without a page table. Last member, its
+ *	CPU mask follows.
+ */
+struct memview_source {
+	struct memview			*view;
+	struct list_head		list;
+	refcount_t			refs;
+	unsigned long			nr_ranges;
+	struct file			*user_file;
+	struct vm_area_struct		vma;
+	bool				writable;
+	struct rw_semaphore		ranges_lock;
+	struct rb_root_cached		ranges;
+	struct mmu_interval_notifier	notifier;
+	struct mm_struct		mm;
+};
+
+/* Per CPU; read as sums by fdinfo. */
+struct memview_stats {
+	u64	faults;
+	u64	fault_errors;
+	u64	changes;
+	u64	zaps;
+	u64	invalidates;
+};
+
+/**
+ * struct memview - a view
+ * @id: Never used again by another view while the module is loaded.
+ * @users: One per open file.
+ * @inode: Its size is the view's, its mapping has the clients' VMAs. Each open
+ *	file's dentry holds it.
+ * @device: O_PATH file of the device node that was opened: keeps the inode
+ *	that the control file's f_inode still names. See main.c.
+ * @change_lock: Serialises changes, from their checks to the end of their
+ *	zap: nobody may find a page gone that another's zap has yet to reach.
+ * @layout: Ranges.
+ * @sources: The files behind them. Under @change_lock.
+ * @mappings: VMAs.
+ * @stats: Counters.
+ */
+struct memview {
+	u64				id;
+	refcount_t			users;
+	struct inode			*inode;
+	struct file			*device;
+	struct mutex			change_lock;
+	struct memview_layout		layout;
+	struct list_head		sources;
+	atomic_long_t			mappings;
+	struct memview_stats __percpu	*stats;
+};
+
+#define memview_count(view, what)	this_cpu_inc((view)->stats->what)
+
+/* Why a zap is done; for the tracepoints. */
+enum memview_cause {
+	MEMVIEW_CAUSE_MAP,
+	MEMVIEW_CAUSE_UNMAP,
+	MEMVIEW_CAUSE_RESIZE,
+	MEMVIEW_CAUSE_UNMAP_FILE,
+	MEMVIEW_CAUSE_RECLAIM,
+	MEMVIEW_CAUSE_WRITEBACK,
+};
+
+/* main.c */
+int memview_control_open(struct inode *inode, struct file *file);
+void memview_unpin_fs(void);
+
+/* view.c */
+struct memview *memview_view_create(struct inode *inode);
+void memview_view_put(struct memview *view);
+int memview_view_map(struct memview *view,
+		     const struct memview_map_fd_info *info);
+int memview_view_unmap(struct memview *view,
+		       const struct memview_unmap_fd_info *info);
+int memview_view_resize(struct memview *view, loff_t size);
+
+/* files.c */
+extern const struct file_operations memview_control_fops;
+struct file *memview_alloc_file(struct inode *inode, struct vfsmount *mnt,
+				const char *kind, u64 id,
+				const struct file_operations *fops);
+int memview_viewfd_create(struct file *control);
+
+/* ioctl.c */
+long memview_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
+
+/* layout.c */
+extern unsigned int memview_max_ranges;
+int memview_layout_cache_create(void);
+void memview_layout_cache_destroy(void);
+void memview_layout_init(struct memview_layout *layout);
+int memview_layout_replace(struct memview_layout *layout, pgoff_t first,
+			   pgoff_t last, struct memview_range *range,
+			   unsigned long *pages, struct memview_range **dead);
+struct memview_range *memview_layout_clear(struct memview_layout *layout);
+struct memview_range *memview_layout_get(struct memview_layout *layout,
+					 pgoff_t pgoff);
+struct memview_range *memview_layout_get_locked(struct memview_layout *layout,
+						pgoff_t pgoff);
+bool memview_layout_is(struct memview_layout *layout, pgoff_t pgoff,
+		       const struct memview_range *range);
+struct memview_range *memview_range_alloc(struct memview_source *source,
+					  pgoff_t first, pgoff_t last,
+					  pgoff_t file_first, u32 flags);
+void memview_range_put(struct memview_range *range);
+
+/* source.c */
+struct memview_source *memview_source_get(struct memview *view,
+					  struct file *file, u32 flags);
+void memview_source_put(struct memview_source *source);
+void memview_source_add_range(struct memview_source *source,
+			      struct memview_range *range);
+void memview_source_del_range(struct memview_source *source,
+			      struct memview_range *range);
+void memview_source_detach_unused(struct memview_source *source);
+vm_fault_t memview_source_fault(struct memview_range *range,
+				struct vm_fault *vmf, struct page **pagep);
+vm_fault_t memview_source_mkwrite(struct memview_range *range,
+				  struct vm_fault *vmf, struct page *page);
+
+/* watch.c */
+int memview_watch_init(void);
+void memview_watch_exit(void);
+size_t memview_watch_size(void);
+void memview_watch_prepare(struct memview_source *source);
+int memview_watch_start(struct memview_source *source);
+void memview_watch_stop(struct memview_source *source);
+void memview_watch_add(struct memview_source *source,
+		       struct memview_range *range);
+void memview_watch_del(struct memview_source *source,
+		       struct memview_range *range);
+
+/* fault.c */
+extern const struct vm_operations_struct memview_vm_ops;
+
+/* zap.c */
+void memview_zap(struct memview *view, pgoff_t first, pgoff_t last,
+		 enum memview_cause cause);
+void memview_zap_vma(struct vm_area_struct *vma, unsigned long start,
+		     unsigned long end);
+
+#endif /* _MEMVIEW_H */

@@ -1,0 +1,460 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * What may back a range, and how its pages are had.
+ *
+ * A source is a file as mmap() would see it: its ->mmap is called once, on a
+ * VMA that is in no process, and leaves there the file that really has the
+ * pages (of overlayfs the file below) and the vm_ops that bring them. A fault
+ * in a view calls those on a copy of that VMA which carries the client's mm,
+ * so that memory is charged to the client, and I/O may drop its mmap_lock.
+ *
+ * Ranges that may be written have a source of their own: its existence keeps
+ * F_SEAL_WRITE away, as a shared writable mapping does.
+ */
+#include <linux/backing-dev.h>
+#include <linux/dax.h>
+#include <linux/file.h>
+#include <linux/fcntl.h>
+#include <linux/magic.h>
+#include <linux/mount.h>
+#include <linux/pagemap.h>
+#include <linux/shmem_fs.h>
+#include <linux/slab.h>
+#include <linux/swap.h>
+
+#include "memview.h"
+
+#ifndef F_SEAL_FUTURE_WRITE
+#define F_SEAL_FUTURE_WRITE	0x0010
+#endif
+
+static int check_access(struct file *file, u32 flags)
+{
+	struct inode *inode = file_inode(file);
+
+	if (!(file->f_mode & FMODE_READ))
+		return -EACCES;
+	if (flags & MEMVIEW_MAP_WRITE) {
+		if (!(file->f_mode & FMODE_WRITE) || IS_APPEND(inode))
+			return -EACCES;
+		if (IS_SWAPFILE(inode))
+			return -ETXTBSY;
+	}
+	if (flags & MEMVIEW_MAP_EXEC) {
+		struct vfsmount *mnt = file->f_path.mnt;
+
+		if ((mnt->mnt_flags & MNT_NOEXEC) ||
+		    (mnt->mnt_sb->s_iflags & SB_I_NOEXEC))
+			return -EPERM;
+	}
+	return 0;
+}
+
+/*
+ * Is it safe to ask the file's ->mmap? Regular files of sysfs and the like
+ * may map devices, which would put PTEs where nobody removes them.
+ */
+static bool may_have_pages(struct file *file)
+{
+	struct inode *inode = file_inode(file);
+
+	if (!S_ISREG(inode->i_mode) || IS_DAX(inode) || !memview_can_mmap(file))
+		return false;
+	switch (inode->i_sb->s_magic) {
+	case OVERLAYFS_SUPER_MAGIC:	/* the real file is looked at below */
+	case RAMFS_MAGIC:
+		return true;
+	}
+	return shmem_mapping(file->f_mapping) ||
+	       (file->f_mapping->a_ops->read_folio &&
+		mapping_can_writeback(file->f_mapping));
+}
+
+/* Does the VMA, as ->mmap has left it, bring page cache pages one by one? */
+static bool brings_pages(const struct vm_area_struct *vma)
+{
+	struct inode *inode = file_inode(vma->vm_file);
+	struct address_space *mapping = vma->vm_file->f_mapping;
+
+	return vma->vm_ops && vma->vm_ops->fault &&
+	       !(vma->vm_flags &
+		 (VM_IO | VM_PFNMAP | VM_MIXEDMAP | VM_HUGETLB)) &&
+	       S_ISREG(inode->i_mode) && !IS_DAX(inode) &&
+	       (shmem_mapping(mapping) || mapping->a_ops->read_folio);
+}
+
+/* Is the file a memfd whose seals forbid new writable mappings? */
+static bool is_write_sealed(struct file *file)
+{
+	return shmem_mapping(file->f_mapping) &&
+	       (READ_ONCE(SHMEM_I(file_inode(file))->seals) &
+		(F_SEAL_WRITE | F_SEAL_FUTURE_WRITE));
+}
+
+/* No F_SEAL_WRITE can come once i_mmap_writable is held. */
+static int hold_writable(struct file *file)
+{
+	int err = mapping_map_writable(file->f_mapping);
+
+	if (!err && is_write_sealed(file)) {
+		mapping_unmap_writable(file->f_mapping);
+		err = -EPERM;
+	}
+	return err;
+}
+
+static void set_vma(struct memview_source *source, struct file *file)
+{
+	struct vm_area_struct *vma = &source->vma;
+	vm_flags_t flags = VM_SHARED | VM_MAYSHARE | VM_READ | VM_MAYREAD |
+			   VM_MAYEXEC;
+
+	if (source->writable)
+		flags |= VM_WRITE | VM_MAYWRITE;
+	vma->vm_start = 0;
+	vma->vm_end = MEMVIEW_MAX_FILE_OFFSET;
+	vma->vm_mm = &source->mm;
+	vma->vm_file = get_file(file);
+	INIT_LIST_HEAD(&vma->anon_vma_chain);
+	vm_flags_init(vma, flags);
+	vma->vm_page_prot = vm_get_page_prot(flags);
+}
+
+static int ask_mmap(struct memview_source *source, struct file *file)
+{
+	struct vm_area_struct *vma = &source->vma;
+	int err;
+
+	mmap_write_lock(&source->mm);
+	memview_vma_mark_locked(vma);
+	err = vfs_mmap(file, vma);
+	mmap_write_unlock(&source->mm);
+	if (err == -ENODEV)
+		err = -EOPNOTSUPP;
+	if (err)
+		return err;
+	if (brings_pages(vma))
+		return 0;
+	if (vma->vm_ops && vma->vm_ops->close)
+		vma->vm_ops->close(vma);
+	return -EOPNOTSUPP;
+}
+
+static struct memview_source *source_create(struct memview *view,
+					    struct file *file, bool writable)
+{
+	struct memview_source *source;
+	int err;
+
+	source = kzalloc(memview_watch_size(), GFP_KERNEL_ACCOUNT);
+	if (!source)
+		return ERR_PTR(-ENOMEM);
+	source->view = view;
+	source->writable = writable;
+	refcount_set(&source->refs, 1);
+	source->user_file = get_file(file);
+	memview_watch_prepare(source);
+	set_vma(source, file);
+
+	if (writable) {
+		err = hold_writable(file);
+		if (err)
+			goto put_files;
+	}
+	err = ask_mmap(source, file);
+	if (err)
+		goto unmap_writable;
+	return source;
+
+unmap_writable:
+	if (writable)
+		mapping_unmap_writable(file->f_mapping);
+put_files:
+	fput(source->vma.vm_file);
+	fput(source->user_file);
+	kfree(source);
+	return ERR_PTR(err);
+}
+
+/**
+ * memview_source_put - give a reference back
+ * @source: With the last one its files are closed. It is unlinked already.
+ *
+ * Context: May sleep.
+ */
+void memview_source_put(struct memview_source *source)
+{
+	if (!refcount_dec_and_test(&source->refs))
+		return;
+	if (source->vma.vm_ops->close)
+		source->vma.vm_ops->close(&source->vma);
+	fput(source->vma.vm_file);
+	fput(source->user_file);
+	kfree(source);
+}
+
+static void release_writable(struct memview_source *source)
+{
+	if (source->writable)
+		mapping_unmap_writable(source->user_file->f_mapping);
+}
+
+/*
+ * Two opens of one file are one source, if the same page cache serves both
+ * and the same credentials opened them.
+ */
+static struct memview_source *find_twin(struct memview *view,
+					const struct memview_source *new)
+{
+	struct memview_source *source;
+
+	list_for_each_entry(source, &view->sources, list)
+		if (source->writable == new->writable &&
+		    source->vma.vm_file->f_mapping ==
+			    new->vma.vm_file->f_mapping &&
+		    source->user_file->f_op == new->user_file->f_op &&
+		    source->user_file->f_cred == new->user_file->f_cred)
+			return source;
+	return NULL;
+}
+
+static struct memview_source *find_same_file(struct memview *view,
+					     struct file *file, bool writable)
+{
+	struct memview_source *source;
+
+	list_for_each_entry(source, &view->sources, list)
+		if (source->user_file == file && source->writable == writable)
+			return source;
+	return NULL;
+}
+
+static struct memview_source *source_add(struct memview *view,
+					 struct file *file, bool writable)
+{
+	struct memview_source *source = source_create(view, file, writable);
+	struct memview_source *twin;
+	int err;
+
+	if (IS_ERR(source))
+		return source;
+	twin = find_twin(view, source);
+	if (twin) {
+		release_writable(source);
+		memview_source_put(source);
+		return twin;
+	}
+	err = memview_watch_start(source);
+	if (err) {
+		release_writable(source);
+		memview_source_put(source);
+		return ERR_PTR(err);
+	}
+	list_add(&source->list, &view->sources);
+	return source;
+}
+
+/**
+ * memview_source_get - the source for a file, made if it is not there
+ * @view: View. The caller holds its change_lock.
+ * @file: What the controller gave.
+ * @flags: What the range will allow, of enum memview_map_flags.
+ *
+ * Without a range it stays on the view's list until
+ * memview_source_detach_unused().
+ *
+ * Context: May sleep.
+ * Return: The source with a reference for a range, or an ERR_PTR() of the
+ *	errnos in the uAPI header.
+ */
+struct memview_source *memview_source_get(struct memview *view,
+					  struct file *file, u32 flags)
+{
+	bool writable = flags & MEMVIEW_MAP_WRITE;
+	struct memview_source *source;
+	int err;
+
+	lockdep_assert_held(&view->change_lock);
+	if (!may_have_pages(file))
+		return ERR_PTR(-EOPNOTSUPP);
+	err = check_access(file, flags);
+	if (err)
+		return ERR_PTR(err);
+	source = find_same_file(view, file, writable);
+	if (source && writable && is_write_sealed(file))
+		return ERR_PTR(-EPERM);
+	if (!source)
+		source = source_add(view, file, writable);
+	if (!IS_ERR(source))
+		refcount_inc(&source->refs);
+	return source;
+}
+
+/* A range is about to enter the layout: truncation must find it there. */
+void memview_source_add_range(struct memview_source *source,
+			      struct memview_range *range)
+{
+	source->nr_ranges++;
+	memview_watch_add(source, range);
+}
+
+/* A range has left the layout, or did not get in. */
+void memview_source_del_range(struct memview_source *source,
+			      struct memview_range *range)
+{
+	memview_watch_del(source, range);
+	source->nr_ranges--;
+	memview_source_detach_unused(source);
+}
+
+/**
+ * memview_source_detach_unused - let go of a file that has no range any more
+ * @source: Under its view's change_lock. Faults in flight may still own
+ *	references; they find out at the layout.
+ *
+ * After this the file can be sealed again.
+ *
+ * Context: May sleep.
+ */
+void memview_source_detach_unused(struct memview_source *source)
+{
+	if (source->nr_ranges)
+		return;
+	list_del(&source->list);
+	memview_watch_stop(source);
+	release_writable(source);
+	memview_source_put(source);
+}
+
+#define CLIENT_ADVICE	(VM_RAND_READ | VM_SEQ_READ | VM_HUGEPAGE | \
+			 VM_NOHUGEPAGE)
+#define SOURCE_FAULT	(FAULT_FLAG_WRITE | FAULT_FLAG_MKWRITE | \
+			 FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT | \
+			 FAULT_FLAG_KILLABLE | FAULT_FLAG_TRIED | \
+			 FAULT_FLAG_USER | FAULT_FLAG_REMOTE | \
+			 FAULT_FLAG_INSTRUCTION | FAULT_FLAG_INTERRUPTIBLE)
+#define NO_PAGE		(VM_FAULT_ERROR | VM_FAULT_NOPAGE | VM_FAULT_RETRY)
+
+/*
+ * The copy has the client's mm: it is charged for what it touches, and it is
+ * its mmap_lock that the source may drop when it answers VM_FAULT_RETRY.
+ */
+static void copy_vma(struct vm_area_struct *vma, struct memview_source *source,
+		     const struct vm_area_struct *client)
+{
+	memcpy(vma, &source->vma, sizeof(*vma));
+	vma->vm_mm = client->vm_mm;
+	vm_flags_init(vma, (source->vma.vm_flags & ~CLIENT_ADVICE) |
+			   (client->vm_flags & CLIENT_ADVICE));
+}
+
+static unsigned int source_flags(unsigned int flags)
+{
+	/* A lock of the client's VMA is not for the source to drop. */
+	if (WARN_ON_ONCE(flags & FAULT_FLAG_VMA_LOCK))
+		flags &= ~(FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE);
+	return flags & SOURCE_FAULT;
+}
+
+/* Lock a page that may have left the file meanwhile. */
+static bool lock_if_there(struct memview_source *source, struct folio *folio)
+{
+	folio_lock(folio);
+	if (folio->mapping == source->vma.vm_file->f_mapping)
+		return true;
+	folio_unlock(folio);
+	return false;
+}
+
+/**
+ * memview_source_mkwrite - tell the source that a page will be written
+ * @range: Range that shows the page, and allows writing.
+ * @vmf: The client's fault.
+ * @page: The page, not locked; the caller owns a reference and keeps it.
+ *
+ * Context: May sleep, for I/O too.
+ * Return: VM_FAULT_LOCKED with the page locked and still of the source, or an
+ *	error, or VM_FAULT_NOPAGE to start over.
+ */
+vm_fault_t memview_source_mkwrite(struct memview_range *range,
+				  struct vm_fault *vmf, struct page *page)
+{
+	struct memview_source *source = range->source;
+	pgoff_t file_pgoff = memview_file_pgoff(range, vmf->pgoff);
+	struct vm_area_struct vma;
+	struct vm_fault svmf = {
+		.vma = &vma,
+		.gfp_mask = vmf->gfp_mask,
+		.pgoff = file_pgoff,
+		.address = file_pgoff << PAGE_SHIFT,
+		.real_address = file_pgoff << PAGE_SHIFT,
+		.flags = FAULT_FLAG_WRITE | FAULT_FLAG_MKWRITE,
+		.page = page,
+	};
+	struct folio *folio = page_folio(page);
+	vm_fault_t ret;
+
+	if (IS_SWAPFILE(file_inode(source->vma.vm_file)))
+		return VM_FAULT_SIGBUS;
+	if (!source->vma.vm_ops->page_mkwrite) {
+		file_update_time(source->vma.vm_file);
+		return lock_if_there(source, folio) ? VM_FAULT_LOCKED :
+						      VM_FAULT_NOPAGE;
+	}
+	copy_vma(&vma, source, vmf->vma);
+	ret = source->vma.vm_ops->page_mkwrite(&svmf);
+	if (ret & (VM_FAULT_ERROR | VM_FAULT_NOPAGE))
+		return ret;
+	if (!(ret & VM_FAULT_LOCKED) && !lock_if_there(source, folio))
+		return VM_FAULT_NOPAGE;
+	return VM_FAULT_LOCKED;
+}
+
+/**
+ * memview_source_fault - bring a page of a source, locked
+ * @range: Range that shows the page.
+ * @vmf: The client's fault.
+ * @pagep: Set to the page, with a reference for the caller.
+ *
+ * Context: May sleep, for I/O too.
+ * Return: VM_FAULT_LOCKED, maybe with VM_FAULT_MAJOR, or an error, or
+ *	VM_FAULT_NOPAGE to start over. VM_FAULT_RETRY: the mmap_lock is no longer
+ *	held (but with FAULT_FLAG_RETRY_NOWAIT), and the client's VMA and file
+ *	must not be touched any more.
+ */
+vm_fault_t memview_source_fault(struct memview_range *range,
+				struct vm_fault *vmf, struct page **pagep)
+{
+	struct memview_source *source = range->source;
+	pgoff_t file_pgoff = memview_file_pgoff(range, vmf->pgoff);
+	struct vm_area_struct vma;
+	struct vm_fault svmf = {
+		.vma = &vma,
+		.gfp_mask = vmf->gfp_mask,
+		.pgoff = file_pgoff,
+		.address = file_pgoff << PAGE_SHIFT,
+		.real_address = file_pgoff << PAGE_SHIFT,
+		.flags = source_flags(vmf->flags),
+	};
+	struct folio *folio;
+	vm_fault_t ret;
+
+	copy_vma(&vma, source, vmf->vma);
+	ret = source->vma.vm_ops->fault(&svmf);
+	if (ret & NO_PAGE)
+		return ret;
+	if (WARN_ON_ONCE(!svmf.page))
+		return VM_FAULT_SIGBUS;
+	folio = page_folio(svmf.page);
+	if (!(ret & VM_FAULT_LOCKED) && !lock_if_there(source, folio)) {
+		folio_put(folio);
+		return VM_FAULT_NOPAGE;
+	}
+	if (unlikely(PageHWPoison(svmf.page))) {
+		folio_unlock(folio);
+		folio_put(folio);
+		return VM_FAULT_HWPOISON;
+	}
+	*pagep = svmf.page;
+	return (ret & VM_FAULT_MAJOR) | VM_FAULT_LOCKED;
+}

@@ -1,0 +1,262 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * A view: its life, and the changes of its layout.
+ *
+ * A change checks, allocates and asks first, then stores to the layout, zaps,
+ * and only then lets go of what it replaced. Nothing after the store can fail.
+ */
+#include <linux/file.h>
+#include <linux/mm.h>
+#include <linux/percpu.h>
+#include <linux/slab.h>
+
+#include "memview.h"
+#include "trace.h"
+
+static atomic64_t last_id;
+
+/**
+ * memview_view_create - make an empty view
+ * @inode: Its inode; borrowed.
+ *
+ * Return: The view with one user, or an ERR_PTR().
+ */
+struct memview *memview_view_create(struct inode *inode)
+{
+	struct memview *view = kzalloc(sizeof(*view), GFP_KERNEL_ACCOUNT);
+
+	if (!view)
+		return ERR_PTR(-ENOMEM);
+	view->stats = alloc_percpu_gfp(struct memview_stats,
+				       GFP_KERNEL_ACCOUNT);
+	if (!view->stats) {
+		kfree(view);
+		return ERR_PTR(-ENOMEM);
+	}
+	view->id = atomic64_inc_return(&last_id);
+	view->inode = inode;
+	refcount_set(&view->users, 1);
+	mutex_init(&view->change_lock);
+	memview_layout_init(&view->layout);
+	INIT_LIST_HEAD(&view->sources);
+	trace_memview_create(view);
+	return view;
+}
+
+static void drop_ranges(struct memview_range *dead)
+{
+	while (dead) {
+		struct memview_range *range = dead;
+
+		dead = range->next_dead;
+		memview_source_del_range(range->source, range);
+		memview_range_put(range);
+		cond_resched();
+	}
+}
+
+/**
+ * memview_view_put - one user less
+ * @view: With the last one it goes. No mapping is left: those hold files.
+ *
+ * Context: May sleep.
+ */
+void memview_view_put(struct memview *view)
+{
+	if (!refcount_dec_and_test(&view->users))
+		return;
+	trace_memview_destroy(view);
+	mutex_lock(&view->change_lock);
+	drop_ranges(memview_layout_clear(&view->layout));
+	mutex_unlock(&view->change_lock);
+	if (view->device)
+		fput(view->device);
+	free_percpu(view->stats);
+	kfree(view);
+	memview_unpin_fs();
+}
+
+/*
+ * Put @range, or nothing, in the place of a span: the heart of each change.
+ * Under view->change_lock.
+ */
+static int replace(struct memview *view, pgoff_t first, pgoff_t last,
+		   struct memview_range *range, enum memview_cause cause)
+{
+	struct memview_range *dead;
+	unsigned long pages;
+	int err;
+
+	err = memview_layout_replace(&view->layout, first, last, range, &pages,
+				     &dead);
+	if (err)
+		return err;
+	if (pages)
+		memview_zap(view, first, last, cause);
+	drop_ranges(dead);
+	memview_count(view, changes);
+	return 0;
+}
+
+/* Check a span of the view, in bytes, and give it in pages. */
+static int get_span(u64 offset, u64 size, pgoff_t *first, pgoff_t *last)
+{
+	u64 end;
+
+	if (!size || !PAGE_ALIGNED(offset) || !PAGE_ALIGNED(size) ||
+	    check_add_overflow(offset, size, &end))
+		return -EINVAL;
+	*first = offset >> PAGE_SHIFT;
+	*last = (end - 1) >> PAGE_SHIFT;
+	return 0;
+}
+
+/* Under view->change_lock: is the last page within the view? */
+static bool is_within(struct memview *view, pgoff_t last)
+{
+	loff_t size = i_size_read(view->inode);
+
+	return size && last <= (u64)(size - 1) >> PAGE_SHIFT;
+}
+
+static int check_map(const struct memview_map_fd_info *info)
+{
+	const u32 known = MEMVIEW_MAP_READ | MEMVIEW_MAP_WRITE |
+			  MEMVIEW_MAP_EXEC;
+	u64 end;
+
+	if ((info->flags & ~known) || !(info->flags & MEMVIEW_MAP_READ) ||
+	    !PAGE_ALIGNED(info->fd_offset) ||
+	    check_add_overflow(info->fd_offset, info->size, &end) ||
+	    end > MEMVIEW_MAX_FILE_OFFSET)
+		return -EINVAL;
+	return 0;
+}
+
+static int map_source(struct memview *view, struct memview_source *source,
+		      pgoff_t first, pgoff_t last, pgoff_t file_first,
+		      u32 flags)
+{
+	struct memview_range *range;
+	int err;
+
+	range = memview_range_alloc(source, first, last, file_first, flags);
+	if (!range) {
+		memview_source_detach_unused(source);
+		memview_source_put(source);
+		return -ENOMEM;
+	}
+	memview_source_add_range(source, range);
+	err = replace(view, first, last, range, MEMVIEW_CAUSE_MAP);
+	if (err) {
+		memview_source_del_range(source, range);
+		memview_range_put(range);
+	}
+	return err;
+}
+
+static int map_file(struct memview *view, struct file *file, pgoff_t first,
+		    pgoff_t last, pgoff_t file_first, u32 flags)
+{
+	struct memview_source *source;
+
+	if (!is_within(view, last))
+		return -EINVAL;
+	source = memview_source_get(view, file, flags);
+	if (IS_ERR(source))
+		return PTR_ERR(source);
+	return map_source(view, source, first, last, file_first, flags);
+}
+
+/**
+ * memview_view_map - MEMVIEW_MAP_FD
+ * @view: View.
+ * @info: Request, as it came.
+ *
+ * Context: May sleep.
+ * Return: 0 or an errno of the uAPI header, and nothing has changed.
+ */
+int memview_view_map(struct memview *view,
+		     const struct memview_map_fd_info *info)
+{
+	pgoff_t first, last, file_first = info->fd_offset >> PAGE_SHIFT;
+	struct file *file;
+	int err;
+
+	err = check_map(info) ?:
+	      get_span(info->mem_offset, info->size, &first, &last);
+	if (err)
+		return err;
+	file = fget(info->fd);
+	if (!file)
+		return -EBADF;
+	err = mutex_lock_killable(&view->change_lock);
+	if (!err) {
+		err = map_file(view, file, first, last, file_first,
+			       info->flags);
+		mutex_unlock(&view->change_lock);
+	}
+	trace_memview_map(view, file, info, err);
+	fput(file);
+	return err;
+}
+
+/**
+ * memview_view_unmap - MEMVIEW_UNMAP_FD
+ * @view: View.
+ * @info: Request, as it came.
+ *
+ * Context: May sleep.
+ * Return: 0 or an errno of the uAPI header, and nothing has changed.
+ */
+int memview_view_unmap(struct memview *view,
+		       const struct memview_unmap_fd_info *info)
+{
+	pgoff_t first, last;
+	int err;
+
+	if (info->flags || info->reserved)
+		return -EINVAL;
+	err = get_span(info->mem_offset, info->size, &first, &last);
+	if (err)
+		return err;
+	err = mutex_lock_killable(&view->change_lock);
+	if (err)
+		return err;
+	err = is_within(view, last) ?
+		      replace(view, first, last, NULL, MEMVIEW_CAUSE_UNMAP) :
+		      -EINVAL;
+	mutex_unlock(&view->change_lock);
+	trace_memview_unmap(view, info, err);
+	return err;
+}
+
+/**
+ * memview_view_resize - ftruncate()
+ * @view: View.
+ * @size: New size in bytes, any. Ranges beyond its last page are unmapped.
+ *
+ * Context: May sleep.
+ * Return: 0; -ENOMEM or -EINTR, and nothing has changed.
+ */
+int memview_view_resize(struct memview *view, loff_t size)
+{
+	pgoff_t first = ((u64)size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	loff_t old;
+	int err;
+
+	err = mutex_lock_killable(&view->change_lock);
+	if (err)
+		return err;
+	old = i_size_read(view->inode);
+	if (size < old)
+		err = replace(view, first, ULONG_MAX >> PAGE_SHIFT, NULL,
+			      MEMVIEW_CAUSE_RESIZE);
+	else
+		memview_count(view, changes);
+	if (!err)
+		i_size_write(view->inode, size);
+	mutex_unlock(&view->change_lock);
+	trace_memview_resize(view, old, size, err);
+	return err;
+}

@@ -1,0 +1,230 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * How a view hears that pages of a source are to be unmapped.
+ *
+ * Truncation, hole punching, reclaim, migration and writeback find who maps a
+ * page through the i_mmap tree of its file. A client's VMA is not there: it
+ * belongs to the view. So a source puts a VMA of its own there, the *watch*.
+ * It covers all pages of the file that ranges can show, and its mm has no
+ * page table. Whoever walks the tree tells the MMU notifiers of that mm first,
+ * then looks for PTEs in vain. The notifier finds the ranges that show those
+ * pages of the file and zaps them in the view.
+ *
+ * Safe by construction: a client's PTE owns a reference of its page, so an
+ * invalidation that went missing would cost freshness, never memory.
+ *
+ * Each source has an mm of its own, so a notification concerns one source
+ * only. The core reaches it through the i_mmap tree alone and under that
+ * tree's lock: once the watch is unlinked, nobody uses the mm any more.
+ */
+#include <linux/gfp.h>
+#include <linux/lockdep.h>
+#include <linux/mm.h>
+#include <linux/sched.h>
+#include <linux/slab.h>
+
+#include "memview.h"
+#include "trace.h"
+
+/* The top of every watch's page table; nothing is ever put into it. */
+static pgd_t *empty_pgd;
+
+static inline unsigned long range_start(struct memview_range *range)
+{
+	return range->file_first;
+}
+
+static inline unsigned long range_last(struct memview_range *range)
+{
+	return range->file_first + (range->last - range->first);
+}
+
+INTERVAL_TREE_DEFINE(struct memview_range, rb, unsigned long, subtree_last,
+		     range_start, range_last, static, ranges)
+
+static inline unsigned long watch_first(struct vm_area_struct *vma)
+{
+	return vma->vm_pgoff;
+}
+
+static inline unsigned long watch_last(struct vm_area_struct *vma)
+{
+	return vma->vm_pgoff + vma_pages(vma) - 1;
+}
+
+/* As mm/interval_tree.c has it, whose functions are not exported. */
+INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long,
+		     shared.rb_subtree_last, watch_first, watch_last,
+		     static __maybe_unused, watches)
+
+int memview_watch_init(void)
+{
+	/* Two pages, as page table isolation has them. */
+	empty_pgd = (pgd_t *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, 1);
+	return empty_pgd ? 0 : -ENOMEM;
+}
+
+void memview_watch_exit(void)
+{
+	free_pages((unsigned long)empty_pgd, 1);
+}
+
+/* The size of a source: its mm ends in a mask of the CPUs that use it. */
+size_t memview_watch_size(void)
+{
+	return offsetof(struct memview_source, mm) + sizeof(struct mm_struct) +
+	       cpumask_size();
+}
+
+static enum memview_cause cause_of(const struct mmu_notifier_range *mnr)
+{
+	if (mnr->event == MMU_NOTIFY_PROTECTION_PAGE)
+		return MEMVIEW_CAUSE_WRITEBACK;
+	if (current->flags & PF_MEMALLOC)
+		return MEMVIEW_CAUSE_RECLAIM;
+	return MEMVIEW_CAUSE_UNMAP_FILE;
+}
+
+/*
+ * Called under the i_mmap lock of the source's file, often from reclaim:
+ * takes nothing above source->ranges_lock and does not allocate.
+ *
+ * A range is zapped even where a later change has hidden part of it: that
+ * costs a fault at most.
+ */
+static bool invalidate(struct mmu_interval_notifier *notifier,
+		       const struct mmu_notifier_range *mnr,
+		       unsigned long seq)
+{
+	struct memview_source *source =
+		container_of(notifier, struct memview_source, notifier);
+	pgoff_t first = mnr->start >> PAGE_SHIFT;
+	pgoff_t last = (mnr->end - 1) >> PAGE_SHIFT;
+	enum memview_cause cause = cause_of(mnr);
+	struct memview_range *range;
+
+	if (!mmu_notifier_range_blockable(mnr))
+		return false;
+	mmu_interval_set_seq(notifier, seq);
+	memview_count(source->view, invalidates);
+	trace_memview_invalidate(source->view, file_inode(source->vma.vm_file),
+				 first, last, cause);
+
+	down_read(&source->ranges_lock);
+	for (range = ranges_iter_first(&source->ranges, first, last); range;
+	     range = ranges_iter_next(range, first, last)) {
+		pgoff_t from = max(first, range_start(range));
+		pgoff_t to = min(last, range_last(range));
+
+		/*
+		 * The zap tells the notifiers of the clients' mms while those
+		 * of the watch's mm are being told. Lockdep cannot see that
+		 * this goes one level deep only: a view is never a source.
+		 */
+		lockdep_off();
+		memview_zap(source->view,
+			    range->first + (from - range->file_first),
+			    range->first + (to - range->file_first),
+			    cause);
+		lockdep_on();
+	}
+	up_read(&source->ranges_lock);
+	return true;
+}
+
+static const struct mmu_interval_notifier_ops notifier_ops = {
+	.invalidate = invalidate,
+};
+
+static void prepare_mm(struct mm_struct *mm)
+{
+	mt_init_flags(&mm->mm_mt, MM_MT_FLAGS);
+	mt_set_external_lock(&mm->mm_mt, &mm->mmap_lock);
+	mm->pgd = empty_pgd;
+	/* Neither count ever reaches zero: the source owns the memory. */
+	atomic_set(&mm->mm_users, 2);
+	atomic_set(&mm->mm_count, 2);
+	seqcount_init(&mm->write_protect_seq);
+	init_rwsem(&mm->mmap_lock);
+	mm_lock_seqcount_init(mm);
+	spin_lock_init(&mm->page_table_lock);
+	INIT_LIST_HEAD(&mm->mmlist);
+}
+
+/**
+ * memview_watch_prepare - set up what a watch needs, all zeroes before
+ * @source: Source whose VMA has not been filled in yet.
+ */
+void memview_watch_prepare(struct memview_source *source)
+{
+	init_rwsem(&source->ranges_lock);
+	source->ranges = RB_ROOT_CACHED;
+	prepare_mm(&source->mm);
+}
+
+/**
+ * memview_watch_start - begin to hear of a source
+ * @source: Source; its VMA is as ->mmap left it.
+ *
+ * Context: May sleep. Takes the i_mmap lock of the source's file.
+ * Return: 0 or -ENOMEM.
+ */
+int memview_watch_start(struct memview_source *source)
+{
+	struct vm_area_struct *vma = &source->vma;
+	struct address_space *mapping = vma->vm_file->f_mapping;
+	int err;
+
+	err = mmu_interval_notifier_insert(&source->notifier, &source->mm,
+					   vma->vm_start,
+					   vma->vm_end - vma->vm_start,
+					   &notifier_ops);
+	if (err) {
+		kfree(source->mm.notifier_subscriptions);
+		source->mm.notifier_subscriptions = NULL;
+		return err;
+	}
+	/* Nobody looks for accessed bits where no PTEs are. */
+	vm_flags_init(vma, vma->vm_flags | VM_RAND_READ);
+	i_mmap_lock_write(mapping);
+	watches_insert(vma, &mapping->i_mmap);
+	i_mmap_unlock_write(mapping);
+	return 0;
+}
+
+/**
+ * memview_watch_stop - end it
+ * @source: Source without ranges.
+ *
+ * Context: May sleep. Takes the i_mmap lock of the source's file.
+ */
+void memview_watch_stop(struct memview_source *source)
+{
+	struct vm_area_struct *vma = &source->vma;
+	struct address_space *mapping = vma->vm_file->f_mapping;
+
+	i_mmap_lock_write(mapping);
+	watches_remove(vma, &mapping->i_mmap);
+	i_mmap_unlock_write(mapping);
+	mmu_interval_notifier_remove(&source->notifier);
+	/* The core frees this with the mm, and this mm is ours. */
+	kfree(source->mm.notifier_subscriptions);
+	source->mm.notifier_subscriptions = NULL;
+}
+
+/* From here on the pages of the range are heard of. */
+void memview_watch_add(struct memview_source *source,
+		       struct memview_range *range)
+{
+	down_write(&source->ranges_lock);
+	ranges_insert(range, &source->ranges);
+	up_write(&source->ranges_lock);
+}
+
+void memview_watch_del(struct memview_source *source,
+		       struct memview_range *range)
+{
+	down_write(&source->ranges_lock);
+	ranges_remove(range, &source->ranges);
+	up_write(&source->ranges_lock);
+}
