@@ -27,7 +27,7 @@
 #include "trace.h"
 
 /* Of VM_FAULT_NOPAGE, which says "the PTE is there", or "look again". */
-#define VM_FAULT_DONE	VM_FAULT_NOPAGE
+#define VM_FAULT_DONE VM_FAULT_NOPAGE
 
 /* What the client may do: its mapping's protection and the range's flags. */
 static vm_flags_t allowed(const struct vm_area_struct *vma,
@@ -101,8 +101,8 @@ static vm_fault_t commit_result(int err)
 {
 	switch (err) {
 	case 0:
-	case -EBUSY:	/* another thread was faster; if it only read, */
-	case -EAGAIN:	/* or after a change, the access faults again */
+	case -EBUSY: /* another thread was faster; if it only read, */
+	case -EAGAIN: /* or after a change, the access faults again */
 		return VM_FAULT_DONE;
 	case -ENOMEM:
 		return VM_FAULT_OOM;
@@ -189,8 +189,8 @@ static vm_fault_t fault(struct memview *view, struct vm_fault *vmf)
 }
 
 /* Not after VM_FAULT_RETRY: the view may be gone. */
-static void account(struct memview *view, struct vm_fault *vmf,
-		    vm_fault_t ret, u64 start)
+static void account(struct memview *view, struct vm_fault *vmf, vm_fault_t ret,
+		    u64 start)
 {
 	if (ret & VM_FAULT_ERROR)
 		memview_count(view, fault_errors);
@@ -198,7 +198,8 @@ static void account(struct memview *view, struct vm_fault *vmf,
 		memview_count(view, faults);
 	if (trace_memview_fault_enabled())
 		trace_memview_fault(view, vmf->pgoff, vmf->address, vmf->flags,
-				    ret, start ? ktime_get_ns() - start : 0);
+				    (__force unsigned int)ret,
+				    start ? ktime_get_ns() - start : 0);
 }
 
 static vm_fault_t memview_fault(struct vm_fault *vmf)

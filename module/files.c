@@ -125,7 +125,7 @@ struct file *memview_alloc_file(struct inode *inode, struct vfsmount *mnt,
 	if (IS_ERR(file))
 		iput(inode);
 	else
-		__module_get(fops->owner);	/* __fput() puts it */
+		__module_get(fops->owner); /* __fput() puts it */
 	return file;
 }
 

@@ -11,8 +11,8 @@
 #include "memview.h"
 
 union argument {
-	struct memview_map_fd_info	map;
-	struct memview_unmap_fd_info	unmap;
+	struct memview_map_fd_info map;
+	struct memview_unmap_fd_info unmap;
 };
 
 /**
@@ -23,9 +23,9 @@ union argument {
  * @run: Does it.
  */
 struct command {
-	unsigned int	dir;
-	size_t		min_size;
-	size_t		size;
+	unsigned int dir;
+	size_t min_size;
+	size_t size;
 	long (*run)(struct file *file, const union argument *arg);
 };
 

@@ -54,8 +54,8 @@ struct memview_range *memview_range_alloc(struct memview_source *source,
 					  pgoff_t first, pgoff_t last,
 					  pgoff_t file_first, u32 flags)
 {
-	struct memview_range *range = kmem_cache_zalloc(range_cache,
-							GFP_KERNEL_ACCOUNT);
+	struct memview_range *range =
+		kmem_cache_zalloc(range_cache, GFP_KERNEL_ACCOUNT);
 
 	if (!range)
 		return NULL;
@@ -85,8 +85,8 @@ void memview_range_put(struct memview_range *range)
 
 /* What replacing the entries of a span does to the numbers of a layout. */
 struct change {
-	long		entries;
-	unsigned long	pages;
+	long entries;
+	unsigned long pages;
 };
 
 static void count_change(struct memview_layout *layout, pgoff_t first,
@@ -96,8 +96,8 @@ static void count_change(struct memview_layout *layout, pgoff_t first,
 	void *entry;
 
 	mas_for_each(&mas, entry, last) {
-		change->pages += min(mas.last, last) -
-				 max(mas.index, first) + 1;
+		change->pages +=
+			min(mas.last, last) - max(mas.index, first) + 1;
 		if (mas.index < first && mas.last > last)
 			change->entries++;
 		else if (mas.index >= first && mas.last <= last)
@@ -144,8 +144,8 @@ int memview_layout_replace(struct memview_layout *layout, pgoff_t first,
 			   pgoff_t last, struct memview_range *range,
 			   unsigned long *pages, struct memview_range **dead)
 {
-	struct change change = { .entries = range ? 1 : 0 };
 	MA_STATE(mas, &layout->tree, first, last);
+	struct change change = { .entries = range ? 1 : 0 };
 	int err = 0;
 
 	*dead = NULL;
@@ -155,7 +155,7 @@ int memview_layout_replace(struct memview_layout *layout, pgoff_t first,
 	if (!range && !change.pages)
 		goto unlock;
 	if (change.entries > 0 && layout->nr_ranges + change.entries >
-	    READ_ONCE(memview_max_ranges)) {
+					  READ_ONCE(memview_max_ranges)) {
 		err = -ENOSPC;
 		goto unlock;
 	}

@@ -23,7 +23,7 @@
 
 #include "memview.h"
 
-#define MEMVIEW_SUPER_MAGIC	0x6d766965	/* "mvie" */
+#define MEMVIEW_SUPER_MAGIC 0x6d766965 /* "mvie" */
 
 module_param_named(max_ranges, memview_max_ranges, uint, 0644);
 MODULE_PARM_DESC(max_ranges, "How many ranges a view may have");
@@ -152,7 +152,7 @@ static int open_view(struct file *file, struct vfsmount *mnt)
 		return PTR_ERR(view);
 	}
 	err = repoint(file, view, mnt);
-	iput(inode);	/* the dentry has it, if there is one */
+	iput(inode); /* the dentry has it, if there is one */
 	if (err)
 		memview_view_put(view);
 	else

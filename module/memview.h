@@ -68,18 +68,18 @@ struct memview_source;
  * [@first, @last] is known to the layout alone.
  */
 struct memview_range {
-	struct memview_source	*source;
-	pgoff_t			first;
-	pgoff_t			last;
-	pgoff_t			file_first;
-	u32			flags;
-	refcount_t		refs;
-	unsigned long		entries;
-	struct rb_node		rb;
-	unsigned long		subtree_last;
+	struct memview_source *source;
+	pgoff_t first;
+	pgoff_t last;
+	pgoff_t file_first;
+	u32 flags;
+	refcount_t refs;
+	unsigned long entries;
+	struct rb_node rb;
+	unsigned long subtree_last;
 	union {
-		struct rcu_head		rcu;
-		struct memview_range	*next_dead;
+		struct rcu_head rcu;
+		struct memview_range *next_dead;
 	};
 };
 
@@ -100,10 +100,10 @@ static inline pgoff_t memview_file_pgoff(const struct memview_range *range,
  * @nr_pages: Pages that have a range.
  */
 struct memview_layout {
-	struct maple_tree	tree;
-	struct rw_semaphore	lock;
-	unsigned long		nr_ranges;
-	unsigned long		nr_pages;
+	struct maple_tree tree;
+	struct rw_semaphore lock;
+	unsigned long nr_ranges;
+	unsigned long nr_pages;
 };
 
 /**
@@ -124,26 +124,26 @@ struct memview_layout {
  *	CPU mask follows.
  */
 struct memview_source {
-	struct memview			*view;
-	struct list_head		list;
-	refcount_t			refs;
-	unsigned long			nr_ranges;
-	struct file			*user_file;
-	struct vm_area_struct		vma;
-	bool				writable;
-	struct rw_semaphore		ranges_lock;
-	struct rb_root_cached		ranges;
-	struct mmu_interval_notifier	notifier;
-	struct mm_struct		mm;
+	struct memview *view;
+	struct list_head list;
+	refcount_t refs;
+	unsigned long nr_ranges;
+	struct file *user_file;
+	struct vm_area_struct vma;
+	bool writable;
+	struct rw_semaphore ranges_lock;
+	struct rb_root_cached ranges;
+	struct mmu_interval_notifier notifier;
+	struct mm_struct mm;
 };
 
 /* Per CPU; read as sums by fdinfo. */
 struct memview_stats {
-	u64	faults;
-	u64	fault_errors;
-	u64	changes;
-	u64	zaps;
-	u64	invalidates;
+	u64 faults;
+	u64 fault_errors;
+	u64 changes;
+	u64 zaps;
+	u64 invalidates;
 };
 
 /**
@@ -162,18 +162,18 @@ struct memview_stats {
  * @stats: Counters.
  */
 struct memview {
-	u64				id;
-	refcount_t			users;
-	struct inode			*inode;
-	struct file			*device;
-	struct mutex			change_lock;
-	struct memview_layout		layout;
-	struct list_head		sources;
-	atomic_long_t			mappings;
-	struct memview_stats __percpu	*stats;
+	u64 id;
+	refcount_t users;
+	struct inode *inode;
+	struct file *device;
+	struct mutex change_lock;
+	struct memview_layout layout;
+	struct list_head sources;
+	atomic_long_t mappings;
+	struct memview_stats __percpu *stats;
 };
 
-#define memview_count(view, what)	this_cpu_inc((view)->stats->what)
+#define memview_count(view, what) this_cpu_inc((view)->stats->what)
 
 /* Why a zap is done; for the tracepoints. */
 enum memview_cause {

@@ -25,7 +25,7 @@
 #include "memview.h"
 
 #ifndef F_SEAL_FUTURE_WRITE
-#define F_SEAL_FUTURE_WRITE	0x0010
+#define F_SEAL_FUTURE_WRITE 0x0010
 #endif
 
 static int check_access(struct file *file, u32 flags)
@@ -61,7 +61,7 @@ static bool may_have_pages(struct file *file)
 	if (!S_ISREG(inode->i_mode) || IS_DAX(inode) || !memview_can_mmap(file))
 		return false;
 	switch (inode->i_sb->s_magic) {
-	case OVERLAYFS_SUPER_MAGIC:	/* the real file is looked at below */
+	case OVERLAYFS_SUPER_MAGIC: /* the real file is looked at below */
 	case RAMFS_MAGIC:
 		return true;
 	}
@@ -326,14 +326,13 @@ void memview_source_detach_unused(struct memview_source *source)
 	memview_source_put(source);
 }
 
-#define CLIENT_ADVICE	(VM_RAND_READ | VM_SEQ_READ | VM_HUGEPAGE | \
-			 VM_NOHUGEPAGE)
-#define SOURCE_FAULT	(FAULT_FLAG_WRITE | FAULT_FLAG_MKWRITE | \
-			 FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_RETRY_NOWAIT | \
-			 FAULT_FLAG_KILLABLE | FAULT_FLAG_TRIED | \
-			 FAULT_FLAG_USER | FAULT_FLAG_REMOTE | \
-			 FAULT_FLAG_INSTRUCTION | FAULT_FLAG_INTERRUPTIBLE)
-#define NO_PAGE		(VM_FAULT_ERROR | VM_FAULT_NOPAGE | VM_FAULT_RETRY)
+#define CLIENT_ADVICE (VM_RAND_READ | VM_SEQ_READ | VM_HUGEPAGE | VM_NOHUGEPAGE)
+#define SOURCE_FAULT                                                        \
+	(FAULT_FLAG_WRITE | FAULT_FLAG_MKWRITE | FAULT_FLAG_ALLOW_RETRY |   \
+	 FAULT_FLAG_RETRY_NOWAIT | FAULT_FLAG_KILLABLE | FAULT_FLAG_TRIED | \
+	 FAULT_FLAG_USER | FAULT_FLAG_REMOTE | FAULT_FLAG_INSTRUCTION |     \
+	 FAULT_FLAG_INTERRUPTIBLE)
+#define NO_PAGE (VM_FAULT_ERROR | VM_FAULT_NOPAGE | VM_FAULT_RETRY)
 
 /*
  * The copy has the client's mm: it is charged for what it touches, and it is
@@ -345,7 +344,7 @@ static void copy_vma(struct vm_area_struct *vma, struct memview_source *source,
 	memcpy(vma, &source->vma, sizeof(*vma));
 	vma->vm_mm = client->vm_mm;
 	vm_flags_init(vma, (source->vma.vm_flags & ~CLIENT_ADVICE) |
-			   (client->vm_flags & CLIENT_ADVICE));
+				   (client->vm_flags & CLIENT_ADVICE));
 }
 
 static unsigned int source_flags(unsigned int flags)

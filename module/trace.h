@@ -50,6 +50,16 @@ TRACE_DEFINE_ENUM(FAULT_FLAG_INSTRUCTION);
 		{ FAULT_FLAG_WRITE | FAULT_FLAG_MKWRITE, "upgrade" },	\
 		{ FAULT_FLAG_INSTRUCTION,		"exec" })
 
+#define show_memview_result(result)					\
+	__print_flags(result, "|",					\
+		{ (__force unsigned long)VM_FAULT_OOM,	   "OOM" },	\
+		{ (__force unsigned long)VM_FAULT_SIGBUS,  "SIGBUS" },	\
+		{ (__force unsigned long)VM_FAULT_SIGSEGV, "SIGSEGV" },	\
+		{ (__force unsigned long)VM_FAULT_HWPOISON, "HWPOISON" }, \
+		{ (__force unsigned long)VM_FAULT_MAJOR,   "MAJOR" },	\
+		{ (__force unsigned long)VM_FAULT_NOPAGE,  "NOPAGE" },	\
+		{ (__force unsigned long)VM_FAULT_LOCKED,  "LOCKED" })
+
 #define show_memview_map_flags(flags)					\
 	__print_flags(flags, "|",					\
 		{ MEMVIEW_MAP_READ,		"READ" },		\
@@ -200,7 +210,7 @@ TRACE_EVENT(memview_mmap,
  */
 TRACE_EVENT(memview_fault,
 	TP_PROTO(struct memview *view, pgoff_t pgoff, unsigned long addr,
-		 unsigned int flags, vm_fault_t result, u64 latency),
+		 unsigned int flags, unsigned int result, u64 latency),
 	TP_ARGS(view, pgoff, addr, flags, result, latency),
 	TP_STRUCT__entry(
 		__field(u64, id)
@@ -215,13 +225,13 @@ TRACE_EVENT(memview_fault,
 		__entry->offset = memview_trace_bytes(pgoff);
 		__entry->addr = addr;
 		__entry->flags = flags;
-		__entry->result = (__force unsigned int)result;
+		__entry->result = result;
 		__entry->latency = latency;
 	),
 	TP_printk("view=%llu offset=%#llx addr=%#lx access=%s result=%s latency=%llu",
 		  __entry->id, __entry->offset, __entry->addr,
 		  show_memview_access(__entry->flags),
-		  __print_flags(__entry->result, "|", VM_FAULT_RESULT_TRACE),
+		  show_memview_result(__entry->result),
 		  __entry->latency)
 );
 

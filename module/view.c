@@ -27,8 +27,8 @@ struct memview *memview_view_create(struct inode *inode)
 
 	if (!view)
 		return ERR_PTR(-ENOMEM);
-	view->stats = alloc_percpu_gfp(struct memview_stats,
-				       GFP_KERNEL_ACCOUNT);
+	view->stats =
+		alloc_percpu_gfp(struct memview_stats, GFP_KERNEL_ACCOUNT);
 	if (!view->stats) {
 		kfree(view);
 		return ERR_PTR(-ENOMEM);
@@ -184,7 +184,7 @@ int memview_view_map(struct memview *view,
 	int err;
 
 	err = check_map(info) ?:
-	      get_span(info->mem_offset, info->size, &first, &last);
+		      get_span(info->mem_offset, info->size, &first, &last);
 	if (err)
 		return err;
 	file = fget(info->fd);

@@ -93,8 +93,7 @@ static enum memview_cause cause_of(const struct mmu_notifier_range *mnr)
  * costs a fault at most.
  */
 static bool invalidate(struct mmu_interval_notifier *notifier,
-		       const struct mmu_notifier_range *mnr,
-		       unsigned long seq)
+		       const struct mmu_notifier_range *mnr, unsigned long seq)
 {
 	struct memview_source *source =
 		container_of(notifier, struct memview_source, notifier);
@@ -124,8 +123,7 @@ static bool invalidate(struct mmu_interval_notifier *notifier,
 		lockdep_off();
 		memview_zap(source->view,
 			    range->first + (from - range->file_first),
-			    range->first + (to - range->file_first),
-			    cause);
+			    range->first + (to - range->file_first), cause);
 		lockdep_on();
 	}
 	up_read(&source->ranges_lock);

@@ -58,13 +58,13 @@
  * A request that fails has changed nothing.
  */
 
-#define MEMVIEW_IOC_MAGIC	0xBB
+#define MEMVIEW_IOC_MAGIC 0xBB
 
 /**
  * define MEMVIEW_MAX_FILE_OFFSET - where a range must end in its source, at
  * the latest: 64 TiB.
  */
-#define MEMVIEW_MAX_FILE_OFFSET	(1ULL << 46)
+#define MEMVIEW_MAX_FILE_OFFSET (1ULL << 46)
 
 /**
  * enum memview_map_flags - what a client may do with the pages of a range
@@ -78,9 +78,9 @@
  * access where no range is, or beyond the end of the source, is a SIGBUS.
  */
 enum memview_map_flags {
-	MEMVIEW_MAP_READ	= 1 << 0,
-	MEMVIEW_MAP_WRITE	= 1 << 1,
-	MEMVIEW_MAP_EXEC	= 1 << 2,
+	MEMVIEW_MAP_READ = 1 << 0,
+	MEMVIEW_MAP_WRITE = 1 << 1,
+	MEMVIEW_MAP_EXEC = 1 << 2,
 };
 
 /**
@@ -95,11 +95,11 @@ enum memview_map_flags {
  * @mem_offset: Where the range starts in the view, bytes.
  */
 struct memview_map_fd_info {
-	__s32		fd;
-	__u32		flags;
-	__aligned_u64	fd_offset;
-	__aligned_u64	size;
-	__aligned_u64	mem_offset;
+	__s32 fd;
+	__u32 flags;
+	__aligned_u64 fd_offset;
+	__aligned_u64 size;
+	__aligned_u64 mem_offset;
 };
 
 /**
@@ -110,8 +110,7 @@ struct memview_map_fd_info {
  * layout before it or after it. When the call returns, no process reaches the
  * replaced pages through the view any more.
  */
-#define MEMVIEW_MAP_FD \
-	_IOW(MEMVIEW_IOC_MAGIC, 0x00, struct memview_map_fd_info)
+#define MEMVIEW_MAP_FD _IOW(MEMVIEW_IOC_MAGIC, 0x00, struct memview_map_fd_info)
 
 /**
  * struct memview_unmap_fd_info - argument of MEMVIEW_UNMAP_FD
@@ -121,10 +120,10 @@ struct memview_map_fd_info {
  * @reserved: Must be zero.
  */
 struct memview_unmap_fd_info {
-	__aligned_u64	mem_offset;
-	__aligned_u64	size;
-	__u32		flags;
-	__u32		reserved;
+	__aligned_u64 mem_offset;
+	__aligned_u64 size;
+	__u32 flags;
+	__u32 reserved;
 };
 
 /**
@@ -145,6 +144,6 @@ struct memview_unmap_fd_info {
  * mapped and closed; each call makes another one. The view lives until its
  * last control fd, view fd and mapping are gone.
  */
-#define MEMVIEW_GET_VIEWFD	_IO(MEMVIEW_IOC_MAGIC, 0x02)
+#define MEMVIEW_GET_VIEWFD _IO(MEMVIEW_IOC_MAGIC, 0x02)
 
 #endif /* _UAPI_LINUX_MEMVIEW_H */
