@@ -71,6 +71,13 @@ static int commit(struct memview *view, struct memview_range *range,
 	vm_flags_init(&vma, vmf->vma->vm_flags);
 	if (!(vmf->flags & FAULT_FLAG_WRITE))
 		flags &= ~VM_WRITE;
+	/*
+	 * PROT_WRITE or PROT_EXEC alone read too. Without VM_READ there may be
+	 * no access left, and such a PTE is a NUMA hint to the core, which gives
+	 * it all that the VMA has.
+	 */
+	if (vma_is_accessible(vmf->vma))
+		flags |= VM_READ;
 	vma.vm_page_prot = vm_get_page_prot(flags);
 
 	down_read(&view->layout.lock);
