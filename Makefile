@@ -9,12 +9,12 @@
 KERNEL	?= 6.12
 KREL	?= $(shell uname -r)
 TOP	:= $(CURDIR)
-O	:= $(TOP)/build/$(KREL)
+BUILD	:= $(TOP)/build/$(KREL)
 DESTDIR	?=
 PREFIX	?= /usr/local
 MODDIR	?= /lib/modules/$(KREL)/updates
 
-export KREL O
+export KREL BUILD
 
 .DEFAULT_GOAL := all
 
@@ -46,11 +46,11 @@ selftests: ## the test programs alone
 build-guest: module userspace selftests
 
 install: ## install what `make` has built (DESTDIR, PREFIX)
-	@scripts/check-kernel --loadable $(O)/module/memview.ko
-	install -D -m 644 $(O)/module/memview.ko $(DESTDIR)$(MODDIR)/memview.ko
+	@scripts/check-kernel --loadable $(BUILD)/module/memview.ko
+	install -D -m 644 $(BUILD)/module/memview.ko $(DESTDIR)$(MODDIR)/memview.ko
 	install -D -m 644 scripts/70-memview.rules $(DESTDIR)/usr/lib/udev/rules.d/70-memview.rules
 	install -D -m 644 include/uapi/linux/memview.h $(DESTDIR)$(PREFIX)/include/linux/memview.h
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(O)/bin/memview-demo
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/bin/memview-demo
 	@[ -n "$(DESTDIR)" ] || { depmod $(KREL); udevadm control --reload 2>/dev/null || true; }
 	@echo "installed; 'modprobe memview' loads it"
 

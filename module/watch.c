@@ -10,8 +10,9 @@
  * then looks for PTEs in vain. The notifier finds the ranges that show those
  * pages of the file and zaps them in the view.
  *
- * Safe by construction: a client's PTE owns a reference of its page, so an
- * invalidation that went missing would cost freshness, never memory.
+ * A client's PTE owns a reference of its page, so an invalidation that went
+ * missing would leave a stale page mapped, and have the core complain of a
+ * page that leaves its file while mapped. It could not free what is in use.
  *
  * Each source has an mm of its own, so a notification concerns one source
  * only. The core reaches it through the i_mmap tree alone and under that
