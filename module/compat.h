@@ -46,6 +46,13 @@ static inline void zap_vma_range(struct vm_area_struct *vma,
 }
 #endif
 
+/* Newer kernels refuse a lease where there is no ->setlease. */
+#ifdef MEMVIEW_HAVE_SIMPLE_NOSETLEASE
+#define memview_setlease simple_nosetlease
+#else
+#define memview_setlease NULL
+#endif
+
 static inline bool memview_can_mmap(const struct file *file)
 {
 #ifdef MEMVIEW_HAVE_MMAP_PREPARE

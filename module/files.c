@@ -88,6 +88,7 @@ static const struct file_operations viewfd_fops = {
 	.llseek = view_llseek,
 	.mmap = viewfd_mmap,
 	.release = view_release,
+	.setlease = memview_setlease,
 	.show_fdinfo = view_show_fdinfo,
 };
 
@@ -99,6 +100,7 @@ const struct file_operations memview_control_fops = {
 	.unlocked_ioctl = memview_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
 	.release = view_release,
+	.setlease = memview_setlease,
 	.show_fdinfo = view_show_fdinfo,
 };
 
