@@ -34,7 +34,13 @@ void memview_layout_cache_destroy(void)
 void memview_layout_init(struct memview_layout *layout)
 {
 	init_rwsem(&layout->lock);
-	mt_init_flags(&layout->tree, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN);
+	/*
+	 * Gaps are not looked for, but the inner nodes of a tree that tracks
+	 * none keep metadata in their last slot, which mt_free_walk() takes for
+	 * a child when it frees a big tree in RCU mode.
+	 */
+	mt_init_flags(&layout->tree, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN |
+					     MT_FLAGS_ALLOC_RANGE);
 	mt_set_external_lock(&layout->tree, &layout->lock);
 	layout->nr_ranges = 0;
 	layout->nr_pages = 0;
