@@ -1,0 +1,304 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * revoke_slow.c - P1 for a client whose fault waits for slow storage: the
+ * change does not wait with it, and the page does not reach the client when
+ * it arrives
+ */
+#include "revoke_fuse.h"
+
+#include <sys/prctl.h>
+
+#define VIEW_PAGES	(2 * SLOW_PAGES) /* the slow file, then a memfd */
+#define VIEW_SIZE	(VIEW_PAGES * PAGE)
+#define SLOW_PAGE	32 /* the page that the client waits for */
+#define OTHER_FILE	9
+#define WRITTEN		0x1717171717171717ULL
+
+FIXTURE(revoke_slow)
+{
+	struct slow_fs fs;
+	int memfd;
+	int control, viewfd;
+	struct client client;
+	bool started;
+	struct klog klog;
+};
+
+enum change { NOTHING, UNMAP, REPLACE, NARROW, TRUNCATE };
+
+FIXTURE_VARIANT(revoke_slow)
+{
+	enum change change;
+	int read_sig, write_sig; /* what the client's access comes to */
+};
+
+FIXTURE_VARIANT_ADD(revoke_slow, nothing) {
+	.change = NOTHING,
+};
+
+FIXTURE_VARIANT_ADD(revoke_slow, unmap) {
+	.change = UNMAP,
+	.read_sig = SIGBUS,
+	.write_sig = SIGBUS,
+};
+
+FIXTURE_VARIANT_ADD(revoke_slow, replace) {
+	.change = REPLACE,
+};
+
+FIXTURE_VARIANT_ADD(revoke_slow, narrow) {
+	.change = NARROW,
+	.write_sig = SIGSEGV,
+};
+
+FIXTURE_VARIANT_ADD(revoke_slow, truncate) {
+	.change = TRUNCATE,
+	.read_sig = SIGBUS,
+	.write_sig = SIGBUS,
+};
+
+struct touch {
+	unsigned int page;
+	bool write;
+	uint64_t value; /* read */
+};
+
+/* In the client: map the view at the first call; touch a page. */
+static long touch(void *arg)
+{
+	static char *mem;
+	struct touch *t = arg;
+
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (!mem)
+		mem = view_mmap(client_viewfd, VIEW_SIZE, PROT_RW, 0);
+	if (mem == MAP_FAILED)
+		return -errno;
+	if (t->write)
+		return probe_write(mem + t->page * PAGE, WRITTEN);
+	return probe_read(mem + t->page * PAGE, &t->value);
+}
+
+FIXTURE_SETUP(revoke_slow)
+{
+	int err;
+
+	ASSERT_EQ(0, klog_start(&self->klog));
+	err = slow_fs_start(&self->fs);
+	if (err == -ENODEV)
+		SKIP(return, "missing: /dev/fuse");
+	ASSERT_EQ(0, err);
+	self->memfd = memfd_filled(SLOW_SIZE, OTHER_FILE);
+	ASSERT_LE(0, self->memfd);
+	self->control = view_create(VIEW_SIZE);
+	ASSERT_LE(0, self->control);
+	ASSERT_EQ(0, view_map(self->control, self->fs.fd, 0, SLOW_SIZE, 0,
+			      MAP_RW));
+	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, SLOW_SIZE,
+			      SLOW_SIZE, MAP_RW));
+	self->viewfd = view_get_fd(self->control);
+	ASSERT_LE(0, self->viewfd);
+	ASSERT_EQ(0, client_start(&self->client, self->viewfd));
+	self->started = true;
+}
+
+FIXTURE_TEARDOWN(revoke_slow)
+{
+	if (self->fs.shared)
+		self->fs.shared->hold = 0;
+	if (self->started)
+		client_kill(&self->client);
+	close(self->viewfd);
+	close(self->control);
+	close(self->memfd);
+	slow_fs_stop(&self->fs);
+	EXPECT_KLOG_CLEAN(&self->klog);
+}
+
+static bool is_in_wait(pid_t pid)
+{
+	char path[64], text[512], *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+	if (read_file(path, text, sizeof(text)) < 0)
+		return false;
+	state = strrchr(text, ')');
+	return state && state[2] == 'D';
+}
+
+/* Let the client touch the slow page, and see that it waits in the fault. */
+static bool block_client(FIXTURE_DATA(revoke_slow) *self, bool write)
+{
+	struct touch t = { .page = SLOW_PAGE, .write = write };
+	int i, seen = 0;
+
+	self->fs.shared->hold = 1;
+	if (client_post(&self->client, touch, &t, sizeof(t)))
+		return false;
+	for (i = 0; i < 1000 && seen < 5; i++) {
+		sleep_ms(10);
+		if (self->fs.shared->held && is_in_wait(self->client.pid))
+			seen++;
+		else
+			seen = 0;
+	}
+	return seen == 5;
+}
+
+static int apply(FIXTURE_DATA(revoke_slow) *self, enum change change)
+{
+	switch (change) {
+	case UNMAP:
+		return view_unmap(self->control, 0, SLOW_SIZE);
+	case REPLACE:
+		return view_map(self->control, self->memfd, 0, SLOW_SIZE, 0,
+				MAP_RW);
+	case NARROW:
+		return view_map(self->control, self->fs.fd, 0, SLOW_SIZE, 0,
+				MAP_R);
+	case TRUNCATE:
+		return view_resize(self->control, SLOW_PAGE * PAGE);
+	default:
+		return 0;
+	}
+}
+
+struct changer {
+	FIXTURE_DATA(revoke_slow) *self;
+	enum change change;
+	int err;
+};
+
+static void *changer_thread(void *arg)
+{
+	struct changer *c = arg;
+
+	c->err = apply(c->self, c->change);
+	return NULL;
+}
+
+/* Make the change, but do not wait for it for ever. */
+static int apply_in_time(FIXTURE_DATA(revoke_slow) *self, enum change change)
+{
+	struct changer c = { .self = self, .change = change };
+	struct timespec limit;
+	pthread_t thread;
+	int err;
+
+	err = pthread_create(&thread, NULL, changer_thread, &c);
+	if (err)
+		return -err;
+	clock_gettime(CLOCK_REALTIME, &limit);
+	limit.tv_sec += 10;
+	if (pthread_timedjoin_np(thread, NULL, &limit)) {
+		self->fs.shared->hold = 0;
+		pthread_join(thread, NULL);
+		return -ETIMEDOUT;
+	}
+	return c.err;
+}
+
+/*
+ * Catches: a view lock held while the source is asked for its page (the change
+ * would take as long as the storage); and a page that is inserted without
+ * another look at the range.
+ */
+TEST_F(revoke_slow, read)
+{
+	uint64_t want = page_tag(SLOW_FILE, SLOW_PAGE);
+	struct touch t;
+
+	ASSERT_TRUE(block_client(self, false));
+	ASSERT_EQ(0, apply_in_time(self, variant->change));
+	ASSERT_TRUE(is_in_wait(self->client.pid));
+	self->fs.shared->hold = 0;
+
+	EXPECT_EQ(variant->read_sig, client_result(&self->client, &t, sizeof(t)));
+	if (variant->change == REPLACE)
+		want = page_tag(OTHER_FILE, SLOW_PAGE);
+	if (!variant->read_sig)
+		EXPECT_EQ(want, t.value);
+}
+
+/* The same for a write, which must not reach the file it was meant for. */
+TEST_F(revoke_slow, write)
+{
+	uint64_t value, want = page_tag(SLOW_FILE, SLOW_PAGE);
+	struct touch t;
+
+	ASSERT_TRUE(block_client(self, true));
+	ASSERT_EQ(0, apply_in_time(self, variant->change));
+	ASSERT_TRUE(is_in_wait(self->client.pid));
+	self->fs.shared->hold = 0;
+
+	EXPECT_EQ(variant->write_sig,
+		  client_result(&self->client, &t, sizeof(t)));
+	if (variant->change == NOTHING)
+		want = WRITTEN;
+	EXPECT_EQ(0, fd_read_u64(self->fs.fd, SLOW_PAGE * PAGE, &value));
+	EXPECT_EQ(want, value);
+	want = variant->change == REPLACE ? WRITTEN :
+					    page_tag(OTHER_FILE, SLOW_PAGE);
+	EXPECT_EQ(0, fd_read_u64(self->memfd, SLOW_PAGE * PAGE, &value));
+	EXPECT_EQ(want, value);
+}
+
+/*
+ * A client that is killed dies while its storage still does not answer, as it
+ * would in a fault of an mmap of the file.
+ *
+ * Catches: an uninterruptible wait for the source's page; a fatal signal
+ * that loses or gains a lock on its way out (the kernel log tells).
+ */
+TEST_F(revoke_slow, kill)
+{
+	int i, status = -1;
+
+	ASSERT_TRUE(block_client(self, false));
+	ASSERT_EQ(0, apply_in_time(self, variant->change));
+	ASSERT_EQ(0, kill(self->client.pid, SIGKILL));
+	for (i = 0; i < 1000; i++) {
+		if (waitpid(self->client.pid, &status, WNOHANG) ==
+		    self->client.pid)
+			break;
+		sleep_ms(10);
+	}
+	EXPECT_EQ(SIGKILL, status) TH_LOG("the client does not die");
+	EXPECT_LT(0, self->fs.shared->held);
+	self->started = status != SIGKILL;
+}
+
+/*
+ * Others are not held up: another client faults in another range, and the
+ * controller changes other ranges, and makes view fds.
+ *
+ * Catches: a lock of the whole view held over the wait.
+ */
+TEST_F(revoke_slow, others_go_on)
+{
+	struct touch t = { .page = SLOW_PAGES + 1 };
+	struct client other;
+	int fd;
+
+	ASSERT_TRUE(block_client(self, false));
+	alarm(60);
+	fd = view_get_fd(self->control);
+	EXPECT_LE(0, fd);
+	ASSERT_EQ(0, client_start(&other, fd));
+	EXPECT_EQ(0, client_call(&other, touch, &t, sizeof(t)));
+	EXPECT_EQ(page_tag(OTHER_FILE, 1), t.value);
+	t.write = true;
+	EXPECT_EQ(0, client_call(&other, touch, &t, sizeof(t)));
+	EXPECT_EQ(0, apply_in_time(self, variant->change));
+	EXPECT_EQ(0, view_map(self->control, self->memfd, PAGE, PAGE, 0, MAP_R));
+	t = (struct touch){ .page = 0 };
+	EXPECT_EQ(0, client_call(&other, touch, &t, sizeof(t)));
+	EXPECT_EQ(WRITTEN, t.value);
+	EXPECT_EQ(0, view_unmap(self->control, 0, PAGE));
+	EXPECT_EQ(SIGBUS, client_call(&other, touch, &t, sizeof(t)));
+	EXPECT_EQ(0, client_stop(&other));
+	EXPECT_TRUE(is_in_wait(self->client.pid));
+	alarm(0);
+}
+
+TEST_HARNESS_MAIN
