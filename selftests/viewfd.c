@@ -306,7 +306,7 @@ static const struct refusal refusals[] = {
 	REFUSED(get_seals, EINVAL, EINVAL),
 	REFUSED(lease_read, ANY, ANY),
 	REFUSED(lease_write, ANY, ANY),
-	REFUSED(notify, ENOTDIR, ENOTDIR),
+	REFUSED(notify, ANY, ANY),
 	REFUSED(pipe_size, EBADF, EBADF),
 	REFUSED(direct, EINVAL, EINVAL),
 	REFUSED(ioctl_tty, ENOTTY, ENOTTY),
