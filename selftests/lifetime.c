@@ -396,12 +396,13 @@ TEST_F(lifetime, many_forks)
 {
 	const unsigned int n = scaled(200);
 	struct view_info info;
-	int gate[2], i, status;
+	int gate[2], touched[2], i, status;
 	uint64_t value;
 	pid_t pid[200];
-	char byte;
+	char byte = 0;
 
 	ASSERT_EQ(0, pipe(gate));
+	ASSERT_EQ(0, pipe(touched));
 	for (i = 0; i < n; i++) {
 		pid[i] = fork();
 		ASSERT_LE(0, pid[i]);
@@ -411,12 +412,17 @@ TEST_F(lifetime, many_forks)
 		if (probe_read(self->mem + i % PAGES * PAGE, &value) ||
 		    probe_write(self->mem + i % PAGES * PAGE + 8, 1))
 			_exit(1);
-		if (read(gate[0], &byte, 1))
+		if (write(touched[1], &byte, 1) != 1 || read(gate[0], &byte, 1))
 			_exit(2);
 		_exit(probe_read(self->mem, &value) != SIGBUS);
 	}
 	ASSERT_EQ(0, view_info(self->control, &info));
 	EXPECT_EQ(n + 1, info.mappings);
+	/* A child that dies before it has touched its page ends the wait. */
+	close(touched[1]);
+	for (i = 0; i < n; i++)
+		ASSERT_EQ(1, read(touched[0], &byte, 1));
+	close(touched[0]);
 	ASSERT_EQ(0, view_unmap(self->control, 0, SIZE));
 	close(gate[0]);
 	close(gate[1]);
