@@ -152,21 +152,17 @@ static void random_step(struct __test_metadata *_metadata, FIXTURE_DATA(layout) 
 TEST_F(layout, random_sequence)
 {
 	uint64_t seed = random_seed();
-	unsigned int step, ranges, most = 0;
+	unsigned int step, steps = 10 + scaled(STEPS - 10);
 	char why[160] = "";
 
 	self->state = seed;
-	for (step = 0; step < scaled(STEPS); step++) {
+	for (step = 0; step < steps; step++) {
 		random_step(_metadata, self);
-		ranges = model_ranges(&self->model);
-		most = ranges > most ? ranges : most;
 		ASSERT_EQ(0, model_differs(&self->model, self->control, self->mem, why,
 					   sizeof(why)))
 			TH_LOG("step %u of MEMVIEW_TEST_SEED=%llu: %s", step,
 			       (unsigned long long)seed, why);
 	}
-	EXPECT_LT(2, most)
-		TH_LOG("a dull sequence: MEMVIEW_TEST_SEED=%llu", (unsigned long long)seed);
 }
 
 /* Every page its own range, then holes, then one over all. */

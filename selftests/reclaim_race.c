@@ -11,6 +11,7 @@
 #include "memview_test.h"
 
 #include <linux/falloc.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
 
@@ -23,6 +24,7 @@ struct race_shared {
 	_Atomic uint64_t dead; /* this generation and those before it */
 	_Atomic uint64_t fresh, zero, sigbus; /* what the clients saw */
 	_Atomic uint64_t stale; /* and should not have */
+	_Atomic uint64_t shuffled;
 };
 
 FIXTURE(reclaim_race)
@@ -120,14 +122,29 @@ static int empty(FIXTURE_DATA(reclaim_race) *self, bool truncate)
 	return ret ? -errno : 0;
 }
 
-/* Replace some of the ranges by what was there: new ranges to be watched. */
-static int shuffle(FIXTURE_DATA(reclaim_race) *self, uint64_t *seed)
+/*
+ * Replace ranges by what was there, without a pause: new ranges, which must be
+ * heard of from the first fault on, and old ones, until their last. A thread
+ * of the lowest priority, so that it is often interrupted half way.
+ */
+static void *shuffle(void *arg)
 {
-	uint64_t r = random_next(seed);
-	uint64_t page = r % PAGES, n = 1 + (r >> 8) % (PAGES - page);
+	FIXTURE_DATA(reclaim_race) *self = arg;
+	struct sched_param param = { 0 };
+	uint64_t seed = random_seed(), r, page, n;
+	long err = 0;
 
-	return view_map(self->control, self->src.fd, page * PAGE, n * PAGE,
-			page * PAGE, r >> 32 & 1 ? MAP_RW : MAP_R);
+	sched_setscheduler(0, SCHED_IDLE, &param);
+	while (!err && !atomic_load(&self->shared->stop)) {
+		r = random_next(&seed);
+		page = r % PAGES;
+		n = 1 + (r >> 8) % (PAGES - page);
+		err = view_map(self->control, self->src.fd, page * PAGE,
+			       n * PAGE, page * PAGE,
+			       r >> 32 & 1 ? MAP_RW : MAP_R);
+		atomic_fetch_add(&self->shared->shuffled, 1);
+	}
+	return (void *)err;
 }
 
 /*
@@ -137,29 +154,33 @@ static int shuffle(FIXTURE_DATA(reclaim_race) *self, uint64_t *seed)
  */
 TEST_F(reclaim_race, removed_pages_are_gone)
 {
-	bool in_memory = variant->kind <= SOURCE_TMPFS;
-	unsigned int rounds = scaled(in_memory ? 400 : 80), round;
-	uint64_t seed = random_seed(), value;
+	unsigned int rounds = scaled(variant->kind == SOURCE_MEMFD ? 200 : 40);
+	unsigned int round;
 	struct race_shared *shared = self->shared;
+	pthread_t shuffler;
+	void *err = NULL;
+	uint64_t value;
 	int i, status;
 
-	TH_LOG("seed %ju", (uintmax_t)seed);
+	ASSERT_EQ(0, pthread_create(&shuffler, NULL, shuffle, self));
 	for (round = 1; round <= rounds; round++) {
 		ASSERT_EQ(0, fill(self, round));
 		ASSERT_EQ(0, probe_read(self->mem + PAGE, &value));
 		ASSERT_EQ(round, value);
-		if (round % 4 == 0)
-			ASSERT_EQ(0, shuffle(self, &seed));
 		ASSERT_EQ(0, empty(self, round % 2));
 		atomic_store(&shared->dead, round);
 		ASSERT_EQ(0, ftruncate(self->src.fd, SIZE));
 		ASSERT_EQ(0, probe_read(self->mem + PAGE, &value));
 		ASSERT_EQ(0, value);
 		ASSERT_EQ(0, atomic_load(&shared->stale));
-		if (round % 16 == 0)
-			usleep(100);
+		if (round % 4 == 0)
+			usleep(200);
 	}
+	while (!atomic_load(&shared->shuffled))
+		sleep_ms(1);
 	shared->stop = 1;
+	pthread_join(shuffler, &err);
+	EXPECT_EQ(NULL, err);
 	for (i = 0; i < CLIENTS; i++) {
 		EXPECT_EQ(self->client[i], waitpid(self->client[i], &status, 0));
 		EXPECT_EQ(0, status);

@@ -183,7 +183,7 @@ static int write_back(int fd, enum how how)
  */
 TEST_F(reclaim_sync, nothing_is_lost)
 {
-	unsigned int rounds = scaled(40), round;
+	unsigned int rounds = scaled(20), round;
 	uint64_t writes;
 	int i, status;
 
