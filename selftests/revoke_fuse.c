@@ -18,10 +18,12 @@
 struct server {
 	int dev;
 	struct slow_shared *shared;
-	struct {
+	struct request {
 		uint64_t unique;
-		struct fuse_read_in read;
-	} queue[QUEUE]; /* the requests that are held */
+		bool write;
+		uint64_t offset; /* to read */
+		uint32_t size; /* to read, or written */
+	} queue[QUEUE]; /* what has no reply yet */
 	int queued;
 };
 
@@ -94,27 +96,72 @@ static void reply_attr(struct server *s, uint64_t unique, uint64_t node)
 	reply(s, unique, 0, &out, sizeof(out));
 }
 
-static void reply_read(struct server *s, uint64_t unique,
-		       const struct fuse_read_in *in)
+static void enqueue(struct server *s, const struct request *request)
 {
-	uint64_t start = in->offset < SLOW_SIZE ? in->offset : SLOW_SIZE;
-	uint64_t len = SLOW_SIZE - start;
-
-	reply(s, unique, 0, s->shared->data + start,
-	      len < in->size ? len : in->size);
+	if (s->queued == QUEUE)
+		_exit(ENOSPC);
+	s->queue[s->queued++] = *request;
 }
 
-static void reply_write(struct server *s, uint64_t unique,
-			const struct fuse_write_in *in)
+static void enqueue_read(struct server *s, uint64_t unique,
+			 const struct fuse_read_in *in)
 {
-	struct fuse_write_out out = { .size = in->size };
+	struct request request = {
+		.unique = unique,
+		.offset = in->offset,
+		.size = in->size,
+	};
+
+	enqueue(s, &request);
+}
+
+/* What is written is there at once; only the reply may take its time. */
+static void enqueue_write(struct server *s, uint64_t unique,
+			  const struct fuse_write_in *in)
+{
+	struct request request = {
+		.unique = unique,
+		.write = true,
+		.size = in->size,
+	};
 
 	if (in->offset > SLOW_SIZE || in->size > SLOW_SIZE - in->offset) {
 		reply(s, unique, -EIO, NULL, 0);
 		return;
 	}
 	memcpy(s->shared->data + in->offset, in + 1, in->size);
-	reply(s, unique, 0, &out, sizeof(out));
+	enqueue(s, &request);
+}
+
+static void answer(struct server *s, const struct request *request)
+{
+	struct fuse_write_out out = { .size = request->size };
+	uint64_t start, len;
+
+	if (request->write) {
+		reply(s, request->unique, 0, &out, sizeof(out));
+		return;
+	}
+	start = request->offset < SLOW_SIZE ? request->offset : SLOW_SIZE;
+	len = SLOW_SIZE - start;
+	reply(s, request->unique, 0, s->shared->data + start,
+	      len < request->size ? len : request->size);
+}
+
+/* Answer what is not held back any more. */
+static void answer_queue(struct server *s)
+{
+	int i, kept = 0;
+
+	for (i = 0; i < s->queued; i++) {
+		if (atomic_load(s->queue[i].write ? &s->shared->hold_writes :
+						    &s->shared->hold))
+			s->queue[kept++] = s->queue[i];
+		else
+			answer(s, &s->queue[i]);
+	}
+	s->queued = kept;
+	atomic_store(&s->shared->held, kept);
 }
 
 static void handle(struct server *s, const struct fuse_in_header *in)
@@ -138,14 +185,10 @@ static void handle(struct server *s, const struct fuse_in_header *in)
 		reply(s, in->unique, 0, &opened, sizeof(opened));
 		break;
 	case FUSE_READ:
-		if (s->queued == QUEUE)
-			_exit(ENOSPC);
-		s->queue[s->queued].unique = in->unique;
-		memcpy(&s->queue[s->queued++].read, arg,
-		       sizeof(struct fuse_read_in));
+		enqueue_read(s, in->unique, arg);
 		break;
 	case FUSE_WRITE:
-		reply_write(s, in->unique, arg);
+		enqueue_write(s, in->unique, arg);
 		break;
 	case FUSE_STATFS:
 		reply(s, in->unique, 0, &statfs, sizeof(statfs));
@@ -169,7 +212,6 @@ static void serve(struct server *s)
 	static char buf[MAX_WRITE + PAGE] __attribute__((aligned(8)));
 	struct pollfd poller = { .fd = s->dev, .events = POLLIN };
 	ssize_t n;
-	int i;
 
 	for (;;) {
 		if (poll(&poller, 1, 2) > 0) {
@@ -179,13 +221,7 @@ static void serve(struct server *s)
 			if (n >= (ssize_t)sizeof(struct fuse_in_header))
 				handle(s, (struct fuse_in_header *)buf);
 		}
-		if (!atomic_load(&s->shared->hold)) {
-			for (i = 0; i < s->queued; i++)
-				reply_read(s, s->queue[i].unique,
-					   &s->queue[i].read);
-			s->queued = 0;
-		}
-		atomic_store(&s->shared->held, s->queued);
+		answer_queue(s);
 	}
 }
 
@@ -235,8 +271,10 @@ int slow_fs_start(struct slow_fs *fs)
 
 void slow_fs_stop(struct slow_fs *fs)
 {
-	if (fs->shared)
+	if (fs->shared) {
 		atomic_store(&fs->shared->hold, 0);
+		atomic_store(&fs->shared->hold_writes, 0);
+	}
 	if (fs->fd >= 0)
 		close(fs->fd);
 	umount2(fs->dir, MNT_DETACH);

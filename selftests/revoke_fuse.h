@@ -15,8 +15,9 @@
 #define SLOW_FILE	7 /* page n of the file begins with page_tag(7, n) */
 
 struct slow_shared {
-	_Atomic int hold; /* READ requests get no reply */
-	_Atomic int held; /* how many wait for it */
+	_Atomic int hold; /* READ requests get no reply... */
+	_Atomic int hold_writes; /* ...or WRITE requests */
+	_Atomic int held; /* how many wait for one */
 	char data[SLOW_SIZE]; /* the storage */
 };
 

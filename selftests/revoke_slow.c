@@ -24,7 +24,7 @@ FIXTURE(revoke_slow)
 	struct klog klog;
 };
 
-enum change { NOTHING, UNMAP, REPLACE, NARROW, TRUNCATE };
+enum change { NOTHING, UNMAP, UNMAP_FIRST, REPLACE, NARROW, TRUNCATE };
 
 FIXTURE_VARIANT(revoke_slow)
 {
@@ -104,8 +104,10 @@ FIXTURE_SETUP(revoke_slow)
 
 FIXTURE_TEARDOWN(revoke_slow)
 {
-	if (self->fs.shared)
+	if (self->fs.shared) {
 		self->fs.shared->hold = 0;
+		self->fs.shared->hold_writes = 0;
+	}
 	if (self->started)
 		client_kill(&self->client);
 	close(self->viewfd);
@@ -150,6 +152,8 @@ static int apply(FIXTURE_DATA(revoke_slow) *self, enum change change)
 	switch (change) {
 	case UNMAP:
 		return view_unmap(self->control, 0, SLOW_SIZE);
+	case UNMAP_FIRST:
+		return view_unmap(self->control, 0, PAGE);
 	case REPLACE:
 		return view_map(self->control, self->memfd, 0, SLOW_SIZE, 0,
 				MAP_RW);
@@ -192,6 +196,7 @@ static int apply_in_time(FIXTURE_DATA(revoke_slow) *self, enum change change)
 	limit.tv_sec += 10;
 	if (pthread_timedjoin_np(thread, NULL, &limit)) {
 		self->fs.shared->hold = 0;
+		self->fs.shared->hold_writes = 0;
 		pthread_join(thread, NULL);
 		return -ETIMEDOUT;
 	}
@@ -266,6 +271,28 @@ TEST_F(revoke_slow, kill)
 	EXPECT_EQ(SIGKILL, status) TH_LOG("the client does not die");
 	EXPECT_LT(0, self->fs.shared->held);
 	self->started = status != SIGKILL;
+}
+
+/*
+ * The client has written pages that slow storage does not take. Its file
+ * system writes them back when the file is closed or no longer mapped (FUSE
+ * does); the change that lets go of the file does not wait for that.
+ *
+ * Catches: a source that is let go of under the view's locks.
+ */
+TEST_F(revoke_slow, dirty)
+{
+	struct touch t = { .page = SLOW_PAGE, .write = true };
+	uint64_t value;
+
+	ASSERT_EQ(0, client_call(&self->client, touch, &t, sizeof(t)));
+	self->fs.shared->hold_writes = 1;
+	EXPECT_EQ(0, apply_in_time(self, variant->change));
+	/* Nor does the next one. */
+	EXPECT_EQ(0, apply_in_time(self, UNMAP_FIRST));
+	self->fs.shared->hold_writes = 0;
+	EXPECT_EQ(0, fd_read_u64(self->fs.fd, SLOW_PAGE * PAGE, &value));
+	EXPECT_EQ(WRITTEN, value);
 }
 
 /*
