@@ -278,7 +278,7 @@ static bool kmemleak_finds(void)
 TEST_F(lifetime_module, nothing_leaks)
 {
 	const int rounds = scaled(200);
-	uint64_t before, after;
+	uint64_t before, after, allowed;
 	int i;
 
 	munmap(self->mem, SIZE);
@@ -295,8 +295,11 @@ TEST_F(lifetime_module, nothing_leaks)
 	ASSERT_EQ(0, unload());
 	after = slab();
 	ASSERT_EQ(0, load(self->file));
-	/* A range alone is more than 100 bytes. */
-	EXPECT_GT(before + rounds * 32 * 50, after);
+	/* A range alone is more than 100 bytes; other slabs come and go. */
+	allowed = rounds * 32 * 50;
+	if (allowed < 256 * KiB)
+		allowed = 256 * KiB;
+	EXPECT_GT(before + allowed, after);
 	EXPECT_FALSE(kmemleak_finds());
 }
 

@@ -178,7 +178,9 @@ TEST_F_TIMEOUT(reclaim_disk, larger_than_memory, 300)
 	ASSERT_EQ(0, client_call(&client, run_pass, &pass, sizeof(pass)));
 
 	ASSERT_EQ(0, view_info(self->control, &after));
-	EXPECT_LT(before.invalidates, after.invalidates);
+	/* A slow kernel gets a small file. */
+	if (self->src.size > (variant->limit ?: meminfo("MemTotal:")))
+		EXPECT_LT(before.invalidates, after.invalidates);
 	ASSERT_EQ(0, client_stop(&client));
 	ASSERT_EQ(0, fsync(self->src.fd));
 	ASSERT_EQ(0, drop_caches());

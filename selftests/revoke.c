@@ -58,7 +58,7 @@ static unsigned int rounds(enum source_kind kind, unsigned int n)
 TEST_F(revoke, change)
 {
 	uint64_t seed = random_seed();
-	unsigned int want = rounds(variant->kind, 1500);
+	unsigned int want = rounds(variant->kind, 1200);
 
 	TH_LOG("seed %ju", (uintmax_t)seed);
 	while (atomic_load(&self->arena.revokes) < want ||
@@ -79,7 +79,7 @@ TEST_F(revoke, change)
 TEST_F(revoke, truncate)
 {
 	uint64_t seed = random_seed(), r;
-	unsigned int want = rounds(variant->kind, 150), i, n;
+	unsigned int want = rounds(variant->kind, 100), i, n;
 
 	TH_LOG("seed %ju", (uintmax_t)seed);
 	for (i = 0; i < want || arena_go_on(&self->arena); i++) {

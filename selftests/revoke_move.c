@@ -68,7 +68,7 @@ FIXTURE_TEARDOWN(revoke_move)
 TEST_F(revoke_move, change)
 {
 	uint64_t seed = random_seed();
-	unsigned int steps = scaled(700), i;
+	unsigned int steps = scaled(500), i;
 	_Atomic uint64_t *moves = &self->arena.shared->moves;
 	const uint64_t least = scaled(50);
 

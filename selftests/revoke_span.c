@@ -237,7 +237,7 @@ static int second_change(FIXTURE_DATA(revoke_span) *self, enum second second)
 TEST_F(revoke_span, second_waits_for_the_zap_of_the_first)
 {
 	uint64_t seed = random_seed(), marker;
-	int rounds = scaled(10), round, late = 0;
+	int rounds = scaled(6), round, late = 0;
 
 	for (round = 1; round <= rounds; round++) {
 		ASSERT_EQ(0, view_resize(self->control, SPAN_SIZE));
