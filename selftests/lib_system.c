@@ -18,8 +18,13 @@ static void on_fault(int sig, siginfo_t *info, void *context)
 {
 	(void)context;
 	if (!probing) {
-		/* Not ours: let the access raise it again, and end it all. */
+		/*
+		 * Not ours: end it all. Do not count on the access to raise it
+		 * again: one that was passed on by kill() would be forgotten,
+		 * and the crash reported as success.
+		 */
 		signal(sig, SIG_DFL);
+		raise(sig);
 		return;
 	}
 	probing = 0;

@@ -58,11 +58,11 @@ static unsigned int rounds(enum source_kind kind, unsigned int n)
 TEST_F(revoke, change)
 {
 	uint64_t seed = random_seed();
-	unsigned int want = rounds(variant->kind, 1200);
+	unsigned int want = rounds(variant->kind, 5000);
 
 	TH_LOG("seed %ju", (uintmax_t)seed);
-	while (atomic_load(&self->arena.revokes) < want ||
-	       arena_go_on(&self->arena))
+	while (arena_go_on(&self->arena,
+			   atomic_load(&self->arena.revokes) < want))
 		ASSERT_EQ(0, arena_step(&self->arena, &seed, 0, ARENA_PAGES));
 	EXPECT_EQ(0, arena_stop(&self->arena));
 	EXPECT_ARENA_HELD(&self->arena);
@@ -82,7 +82,7 @@ TEST_F(revoke, truncate)
 	unsigned int want = rounds(variant->kind, 100), i, n;
 
 	TH_LOG("seed %ju", (uintmax_t)seed);
-	for (i = 0; i < want || arena_go_on(&self->arena); i++) {
+	for (i = 0; arena_go_on(&self->arena, i < want); i++) {
 		for (n = 0; n < 8; n++)
 			ASSERT_EQ(0, arena_step(&self->arena, &seed, 0,
 						ARENA_PAGES));
@@ -106,7 +106,7 @@ static void *control_thread(void *arg)
 	struct controller *c = arg;
 	unsigned int i;
 
-	for (i = 0; !c->err && (i < c->steps || arena_go_on(c->arena)); i++)
+	for (i = 0; !c->err && arena_go_on(c->arena, i < c->steps); i++)
 		c->err = arena_step(c->arena, &c->seed, c->first, c->last);
 	return NULL;
 }

@@ -105,8 +105,11 @@ void arena_check_markers(struct arena *arena);
 uint64_t arena_leaks(const struct arena *arena, const struct racer **first);
 /* The race took place: the clients got through, and were refused. */
 bool arena_raced(const struct arena *arena);
-/* It did not yet, and there is time left. */
-bool arena_go_on(const struct arena *arena);
+/*
+ * @more: The controller has more to do. If not: the race did not take place yet,
+ * and there is time left. But if the promise is broken, that is enough.
+ */
+bool arena_go_on(const struct arena *arena, bool more);
 void arena_close(struct arena *arena);
 
 static inline struct face *arena_face(const struct arena *arena, int file,

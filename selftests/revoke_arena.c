@@ -359,7 +359,7 @@ int arena_wait_ready(struct arena *arena)
 {
 	int i;
 
-	arena->deadline = now_ns() + 60000000000ULL;
+	arena->deadline = now_ns() + 100000000000ULL;
 	for (i = 0; i < 3000; i++) {
 		if (atomic_load(&arena->shared->ready) == arena->clients)
 			return 0;
@@ -430,9 +430,14 @@ bool arena_raced(const struct arena *arena)
 	return true;
 }
 
-bool arena_go_on(const struct arena *arena)
+bool arena_go_on(const struct arena *arena, bool more)
 {
-	return !arena_raced(arena) && now_ns() < arena->deadline;
+	const struct racer *first;
+
+	if (atomic_load(&arena->overwritten) || arena_leaks(arena, &first) ||
+	    now_ns() > arena->deadline)
+		return false;
+	return more || !arena_raced(arena);
 }
 
 void arena_close(struct arena *arena)

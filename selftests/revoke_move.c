@@ -68,13 +68,13 @@ FIXTURE_TEARDOWN(revoke_move)
 TEST_F(revoke_move, change)
 {
 	uint64_t seed = random_seed();
-	unsigned int steps = scaled(500), i;
+	unsigned int steps = scaled(1000), i;
 	_Atomic uint64_t *moves = &self->arena.shared->moves;
 	const uint64_t least = scaled(50);
 
 	TH_LOG("seed %ju", (uintmax_t)seed);
-	for (i = 0; i < steps || arena_go_on(&self->arena) ||
-	     (atomic_load(moves) < least && now_ns() < self->arena.deadline); i++)
+	for (i = 0; arena_go_on(&self->arena,
+				i < steps || atomic_load(moves) < least); i++)
 		ASSERT_EQ(0, arena_step(&self->arena, &seed, 0, ARENA_PAGES));
 	EXPECT_EQ(0, arena_stop(&self->arena));
 	EXPECT_ARENA_HELD(&self->arena);

@@ -123,7 +123,7 @@ TEST_F(revoke_narrow, upgrade_against_read)
 	bool in_memory = variant->kind <= SOURCE_TMPFS;
 	struct upgrader u = { .view = self->view };
 	uint64_t seed = random_seed(), marker = 0, end;
-	unsigned int rounds = scaled(in_memory ? 250 : 60), round;
+	unsigned int rounds = scaled(in_memory ? 400 : 100), round;
 	pthread_t reader, writer;
 
 	TH_LOG("seed %ju", (uintmax_t)seed);
