@@ -8,6 +8,7 @@
 #ifndef _MEMVIEW_COMPAT_H
 #define _MEMVIEW_COMPAT_H
 
+#include <linux/btf.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
 
@@ -51,6 +52,11 @@ static inline void zap_vma_range(struct vm_area_struct *vma,
 #define memview_setlease simple_nosetlease
 #else
 #define memview_setlease NULL
+#endif
+
+/* Newer kernels take trusted arguments only, from everybody. */
+#ifndef KF_TRUSTED_ARGS
+#define KF_TRUSTED_ARGS 0
 #endif
 
 static inline bool memview_can_mmap(const struct file *file)

@@ -29,6 +29,12 @@
 /* Of VM_FAULT_NOPAGE, which says "the PTE is there", or "look again". */
 #define VM_FAULT_DONE VM_FAULT_NOPAGE
 
+/* For the tracepoint: when a fault began, if one listens, and what it met. */
+struct account {
+	u64 start;
+	enum memview_source_kind kind;
+};
+
 /* What the client may do: its mapping's protection and the range's flags. */
 static vm_flags_t allowed(const struct vm_area_struct *vma,
 			  const struct memview_range *range)
@@ -57,7 +63,7 @@ static bool forbids(const struct vm_fault *vmf,
  *
  * Return: 0, -EAGAIN after a change, or what vm_insert_page() has to say.
  */
-static int commit(struct memview *view, struct memview_range *range,
+static int commit(struct memview_view *view, struct memview_range *range,
 		  struct vm_fault *vmf, struct page *page)
 {
 	vm_flags_t flags = allowed(vmf->vma, range);
@@ -119,8 +125,9 @@ static vm_fault_t commit_result(int err)
 }
 
 /* One round: resolve and commit. Consumes nothing of the caller's. */
-static vm_fault_t fault_range(struct memview *view, struct memview_range *range,
-			      struct vm_fault *vmf, int *err)
+static vm_fault_t fault_range(struct memview_view *view,
+			      struct memview_range *range, struct vm_fault *vmf,
+			      int *err)
 {
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
 	struct address_space *mapping;
@@ -156,7 +163,7 @@ static vm_fault_t fault_range(struct memview *view, struct memview_range *range,
  * The range at the fault, if it allows the access. A signal is the answer of
  * the layout as it is now, not of a half-seen change: ask under the lock.
  */
-static vm_fault_t find_range(struct memview *view, struct vm_fault *vmf,
+static vm_fault_t find_range(struct memview_view *view, struct vm_fault *vmf,
 			     struct memview_range **rangep)
 {
 	struct memview_range *range;
@@ -176,7 +183,8 @@ static vm_fault_t find_range(struct memview *view, struct vm_fault *vmf,
 	return 0;
 }
 
-static vm_fault_t fault(struct memview *view, struct vm_fault *vmf)
+static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
+			struct account *account)
 {
 	struct memview_range *range;
 	vm_fault_t ret;
@@ -188,6 +196,7 @@ static vm_fault_t fault(struct memview *view, struct vm_fault *vmf)
 		ret = find_range(view, vmf, &range);
 		if (ret)
 			return ret;
+		account->kind = range->source->kind;
 		err = 0;
 		ret = fault_range(view, range, vmf, &err);
 		memview_range_put(range);
@@ -195,28 +204,39 @@ static vm_fault_t fault(struct memview *view, struct vm_fault *vmf)
 	return ret;
 }
 
-/* Not after VM_FAULT_RETRY: the view may be gone. */
-static void account(struct memview *view, struct vm_fault *vmf, vm_fault_t ret,
-		    u64 start)
+static struct account account_start(void)
 {
+	return (struct account){
+		.start = trace_memview_fault_enabled() ? ktime_get_ns() : 0,
+		.kind = MEMVIEW_SOURCE_NONE,
+	};
+}
+
+/* Not after VM_FAULT_RETRY: the view may be gone. */
+static void account_end(struct account *account, struct memview_view *view,
+			struct vm_fault *vmf, vm_fault_t ret)
+{
+	u64 start = account->start;
+
 	if (ret & VM_FAULT_ERROR)
 		memview_count(view, fault_errors);
 	else
 		memview_count(view, faults);
 	if (trace_memview_fault_enabled())
-		trace_memview_fault(view, vmf->pgoff, vmf->address, vmf->flags,
-				    (__force unsigned int)ret,
+		trace_memview_fault(&view->bpf, vmf->pgoff, vmf->address,
+				    vmf->flags, (__force unsigned int)ret,
+				    account->kind,
 				    start ? ktime_get_ns() - start : 0);
 }
 
 static vm_fault_t memview_fault(struct vm_fault *vmf)
 {
-	struct memview *view = vmf->vma->vm_file->private_data;
-	u64 start = trace_memview_fault_enabled() ? ktime_get_ns() : 0;
-	vm_fault_t ret = fault(view, vmf);
+	struct memview_view *view = vmf->vma->vm_file->private_data;
+	struct account account = account_start();
+	vm_fault_t ret = fault(view, vmf, &account);
 
 	if (!(ret & VM_FAULT_RETRY))
-		account(view, vmf, ret, start);
+		account_end(&account, view, vmf, ret);
 	return ret;
 }
 
@@ -236,8 +256,8 @@ static bool shows(const struct memview_range *range, pgoff_t pgoff,
  * Is the page what the layout shows here, by a range that allows writing? The
  * page is locked.
  */
-static bool still_writable(struct memview *view, struct memview_range *range,
-			   struct vm_fault *vmf)
+static bool still_writable(struct memview_view *view,
+			   struct memview_range *range, struct vm_fault *vmf)
 {
 	bool is;
 
@@ -247,7 +267,8 @@ static bool still_writable(struct memview *view, struct memview_range *range,
 	return is && shows(range, vmf->pgoff, vmf->page);
 }
 
-static vm_fault_t mkwrite(struct memview *view, struct vm_fault *vmf)
+static vm_fault_t mkwrite(struct memview_view *view, struct vm_fault *vmf,
+			  struct account *account)
 {
 	struct memview_range *range;
 	vm_fault_t ret;
@@ -255,6 +276,7 @@ static vm_fault_t mkwrite(struct memview *view, struct vm_fault *vmf)
 	ret = find_range(view, vmf, &range);
 	if (ret)
 		return ret;
+	account->kind = range->source->kind;
 	/* If not, a change is about to zap the PTE. */
 	ret = VM_FAULT_NOPAGE;
 	if (shows(range, vmf->pgoff, vmf->page))
@@ -275,11 +297,11 @@ static vm_fault_t mkwrite(struct memview *view, struct vm_fault *vmf)
  */
 static vm_fault_t memview_mkwrite(struct vm_fault *vmf)
 {
-	struct memview *view = vmf->vma->vm_file->private_data;
-	u64 start = trace_memview_fault_enabled() ? ktime_get_ns() : 0;
-	vm_fault_t ret = mkwrite(view, vmf);
+	struct memview_view *view = vmf->vma->vm_file->private_data;
+	struct account account = account_start();
+	vm_fault_t ret = mkwrite(view, vmf, &account);
 
-	account(view, vmf, ret, start);
+	account_end(&account, view, vmf, ret);
 	return ret;
 }
 
@@ -301,14 +323,14 @@ static int memview_mprotect(struct vm_area_struct *vma, unsigned long start,
 
 static void memview_vma_open(struct vm_area_struct *vma)
 {
-	struct memview *view = vma->vm_file->private_data;
+	struct memview_view *view = vma->vm_file->private_data;
 
 	atomic_long_inc(&view->mappings);
 }
 
 static void memview_vma_close(struct vm_area_struct *vma)
 {
-	struct memview *view = vma->vm_file->private_data;
+	struct memview_view *view = vma->vm_file->private_data;
 
 	atomic_long_dec(&view->mappings);
 }

@@ -10,11 +10,12 @@
 #include <linux/seq_file.h>
 
 #include "memview.h"
+#include "policy.h"
 #include "trace.h"
 
 static loff_t view_llseek(struct file *file, loff_t offset, int whence)
 {
-	struct memview *view = file->private_data;
+	struct memview_view *view = file->private_data;
 
 	return generic_file_llseek_size(file, offset, whence, MAX_LFS_FILESIZE,
 					i_size_read(view->inode));
@@ -28,11 +29,15 @@ static int view_release(struct inode *inode, struct file *file)
 
 static int viewfd_mmap(struct file *file, struct vm_area_struct *vma)
 {
-	struct memview *view = file->private_data;
+	struct memview_view *view = file->private_data;
+	int err;
 
 	/* A private mapping would keep pages of its own over a revoke. */
 	if (!(vma->vm_flags & VM_SHARED))
 		return -EINVAL;
+	err = memview_ask_mmap(file, vma);
+	if (err)
+		return err;
 	/*
 	 * MIXEDMAP: PTEs come and go by the module's hand; mlock, KSM, NUMA
 	 * balancing, userfaultfd and khugepaged keep away.
@@ -40,33 +45,16 @@ static int viewfd_mmap(struct file *file, struct vm_area_struct *vma)
 	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_ops = &memview_vm_ops;
 	atomic_long_inc(&view->mappings);
-	trace_memview_mmap(view, vma);
+	trace_memview_mmap(&view->bpf, vma);
 	return 0;
-}
-
-static struct memview_stats sum_stats(struct memview *view)
-{
-	struct memview_stats sum = {};
-	int cpu;
-
-	for_each_possible_cpu(cpu) {
-		struct memview_stats *stats = per_cpu_ptr(view->stats, cpu);
-
-		sum.faults += READ_ONCE(stats->faults);
-		sum.fault_errors += READ_ONCE(stats->fault_errors);
-		sum.changes += READ_ONCE(stats->changes);
-		sum.zaps += READ_ONCE(stats->zaps);
-		sum.invalidates += READ_ONCE(stats->invalidates);
-	}
-	return sum;
 }
 
 static void view_show_fdinfo(struct seq_file *m, struct file *file)
 {
-	struct memview *view = file->private_data;
-	struct memview_stats sum = sum_stats(view);
+	struct memview_view *view = file->private_data;
+	struct memview_stats sum = memview_sum_stats(view);
 
-	seq_printf(m, "memview-id:\t%llu\n", view->id);
+	seq_printf(m, "memview-id:\t%llu\n", view->bpf.id);
 	seq_printf(m, "memview-type:\t%s\n",
 		   file->f_op == &memview_control_fops ? "control" : "view");
 	seq_printf(m, "memview-size:\t%lld\n", i_size_read(view->inode));
@@ -140,15 +128,18 @@ struct file *memview_alloc_file(struct inode *inode, struct vfsmount *mnt,
  */
 int memview_viewfd_create(struct file *control)
 {
-	struct memview *view = control->private_data;
+	struct memview_view *view = control->private_data;
 	struct file *file;
 	int fd;
 
+	fd = memview_ask_get_viewfd(view);
+	if (fd < 0)
+		goto out;
 	fd = get_unused_fd_flags(O_CLOEXEC);
 	if (fd < 0)
 		goto out;
 	file = memview_alloc_file(view->inode, control->f_path.mnt, "view",
-				  view->id, &viewfd_fops);
+				  view->bpf.id, &viewfd_fops);
 	if (IS_ERR(file)) {
 		put_unused_fd(fd);
 		fd = PTR_ERR(file);
@@ -158,6 +149,6 @@ int memview_viewfd_create(struct file *control)
 	file->private_data = view;
 	fd_install(fd, file);
 out:
-	trace_memview_get_viewfd(view, fd);
+	trace_memview_get_viewfd(&view->bpf, fd);
 	return fd;
 }

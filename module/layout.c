@@ -195,6 +195,8 @@ struct memview_range *memview_layout_clear(struct memview_layout *layout)
 	down_write(&layout->lock);
 	dead = drop_entries(layout, 0, ULONG_MAX);
 	__mt_destroy(&layout->tree);
+	layout->nr_ranges = 0;
+	layout->nr_pages = 0;
 	up_write(&layout->lock);
 	return dead;
 }
@@ -243,6 +245,32 @@ struct memview_range *memview_layout_get(struct memview_layout *layout,
 	rcu_read_unlock();
 	/* "None" is answered by a signal: no half-seen change may cause it. */
 	return range ?: memview_layout_get_locked(layout, pgoff);
+}
+
+/**
+ * memview_layout_next - the next range at or after a page
+ * @layout: Layout.
+ * @pgoff: Where to look; set to where the range starts.
+ * @last: Set to where it ends.
+ *
+ * Context: May sleep.
+ * Return: The range with a reference for the caller, or NULL.
+ */
+struct memview_range *memview_layout_next(struct memview_layout *layout,
+					  pgoff_t *pgoff, pgoff_t *last)
+{
+	MA_STATE(mas, &layout->tree, *pgoff, *pgoff);
+	struct memview_range *range;
+
+	down_read(&layout->lock);
+	range = mas_find(&mas, ULONG_MAX);
+	if (range) {
+		refcount_inc(&range->refs);
+		*pgoff = mas.index;
+		*last = mas.last;
+	}
+	up_read(&layout->lock);
+	return range;
 }
 
 /**

@@ -22,6 +22,7 @@
 #include <linux/pseudo_fs.h>
 
 #include "memview.h"
+#include "policy.h"
 
 #define MEMVIEW_SUPER_MAGIC 0x6d766965 /* "mvie" */
 
@@ -104,7 +105,7 @@ static const struct file_operations transient_fops = {
 };
 
 /* Let the file's path lead to the inode of its view. */
-static int repoint(struct file *file, struct memview *view,
+static int repoint(struct file *file, struct memview_view *view,
 		   struct vfsmount *mnt)
 {
 	struct path *path = memview_file_path(file);
@@ -114,8 +115,8 @@ static int repoint(struct file *file, struct memview *view,
 	device = dentry_open(&old, O_PATH, current_cred());
 	if (IS_ERR(device))
 		return PTR_ERR(device);
-	transient = memview_alloc_file(view->inode, mnt, "control", view->id,
-				       &transient_fops);
+	transient = memview_alloc_file(view->inode, mnt, "control",
+				       view->bpf.id, &transient_fops);
 	if (IS_ERR(transient)) {
 		fput(device);
 		return PTR_ERR(transient);
@@ -138,7 +139,7 @@ void memview_unpin_fs(void)
 static int open_view(struct file *file, struct vfsmount *mnt)
 {
 	struct inode *inode = alloc_view_inode(mnt->mnt_sb);
-	struct memview *view;
+	struct memview_view *view;
 	int err;
 
 	if (IS_ERR(inode)) {
@@ -187,6 +188,12 @@ static int __init memview_init(void)
 	err = memview_watch_init();
 	if (err)
 		goto destroy_cache;
+	err = memview_policy_init();
+	if (err)
+		goto exit_watch;
+	err = memview_kfuncs_init();
+	if (err)
+		goto exit_watch;
 	err = misc_register(&device);
 	if (err)
 		goto exit_watch;

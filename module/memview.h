@@ -45,8 +45,9 @@
 #include <uapi/linux/memview.h>
 
 #include "compat.h"
+#include "memview_bpf.h"
 
-struct memview;
+struct memview_view;
 struct memview_source;
 
 /**
@@ -116,6 +117,7 @@ struct memview_layout {
  * @vma: As the file's ->mmap left it: its vm_file is where pages come from (of
  *	overlayfs the real file) and its vm_ops how. In the i_mmap tree of that
  *	file it is the watch. Never in an mm of a process.
+ * @kind: What the file is.
  * @writable: Ranges may be writable: the file's i_mmap_writable is held.
  * @ranges_lock: Guards @ranges.
  * @ranges: Interval tree of range objects by page of the source.
@@ -124,12 +126,13 @@ struct memview_layout {
  *	CPU mask follows.
  */
 struct memview_source {
-	struct memview *view;
+	struct memview_view *view;
 	struct list_head list;
 	refcount_t refs;
 	unsigned long nr_ranges;
 	struct file *user_file;
 	struct vm_area_struct vma;
+	enum memview_source_kind kind;
 	bool writable;
 	struct rw_semaphore ranges_lock;
 	struct rb_root_cached ranges;
@@ -147,9 +150,12 @@ struct memview_stats {
 };
 
 /**
- * struct memview - a view
- * @id: Never used again by another view while the module is loaded.
- * @users: One per open file.
+ * struct memview_view - a view
+ * @bpf: What BPF programs see of it.
+ * @users: One per open file. With the last one the view is dead: out of the
+ *	registry, without ranges.
+ * @refs: One for all users, one for each BPF program or look-up that holds
+ *	the view. With the last one the memory goes, after a grace period.
  * @inode: Its size is the view's, its mapping has the clients' VMAs. Each open
  *	file's dentry holds it.
  * @device: O_PATH file of the device node that was opened: keeps the inode
@@ -158,19 +164,26 @@ struct memview_stats {
  *	zap: nobody may find a page gone that another's zap has yet to reach.
  * @layout: Ranges.
  * @sources: The files behind them. Under @change_lock.
+ * @size: Bytes; the inode's size is the same. Under @change_lock.
+ * @dead: Set under @change_lock: no change may come any more.
  * @mappings: VMAs.
  * @stats: Counters.
+ * @rcu: Frees it.
  */
-struct memview {
-	u64 id;
+struct memview_view {
+	struct memview bpf;
 	refcount_t users;
+	refcount_t refs;
 	struct inode *inode;
 	struct file *device;
 	struct mutex change_lock;
 	struct memview_layout layout;
 	struct list_head sources;
+	loff_t size;
+	bool dead;
 	atomic_long_t mappings;
 	struct memview_stats __percpu *stats;
+	struct rcu_head rcu;
 };
 
 #define memview_count(view, what) this_cpu_inc((view)->stats->what)
@@ -180,6 +193,7 @@ enum memview_cause {
 	MEMVIEW_CAUSE_MAP,
 	MEMVIEW_CAUSE_UNMAP,
 	MEMVIEW_CAUSE_RESIZE,
+	MEMVIEW_CAUSE_REVOKE,
 	MEMVIEW_CAUSE_UNMAP_FILE,
 	MEMVIEW_CAUSE_RECLAIM,
 	MEMVIEW_CAUSE_WRITEBACK,
@@ -190,13 +204,22 @@ int memview_control_open(struct inode *inode, struct file *file);
 void memview_unpin_fs(void);
 
 /* view.c */
-struct memview *memview_view_create(struct inode *inode);
-void memview_view_put(struct memview *view);
-int memview_view_map(struct memview *view,
+struct memview_view *memview_view_create(struct inode *inode);
+void memview_view_put(struct memview_view *view);
+int memview_view_map(struct memview_view *view,
 		     const struct memview_map_fd_info *info);
-int memview_view_unmap(struct memview *view,
+int memview_view_unmap(struct memview_view *view,
 		       const struct memview_unmap_fd_info *info);
-int memview_view_resize(struct memview *view, loff_t size);
+int memview_view_resize(struct memview_view *view, loff_t size);
+int memview_view_revoke(struct memview_view *view, u64 offset, u64 size);
+
+/* registry.c */
+int memview_registry_add(struct memview_view *view);
+void memview_registry_del(struct memview_view *view);
+struct memview_view *memview_registry_get(u64 id);
+struct memview_view *memview_registry_next(u64 after);
+void memview_unref(struct memview_view *view);
+struct memview_stats memview_sum_stats(struct memview_view *view);
 
 /* files.c */
 extern const struct file_operations memview_control_fops;
@@ -219,6 +242,8 @@ int memview_layout_replace(struct memview_layout *layout, pgoff_t first,
 struct memview_range *memview_layout_clear(struct memview_layout *layout);
 struct memview_range *memview_layout_get(struct memview_layout *layout,
 					 pgoff_t pgoff);
+struct memview_range *memview_layout_next(struct memview_layout *layout,
+					  pgoff_t *pgoff, pgoff_t *last);
 struct memview_range *memview_layout_get_locked(struct memview_layout *layout,
 						pgoff_t pgoff);
 bool memview_layout_is(struct memview_layout *layout, pgoff_t pgoff,
@@ -229,7 +254,8 @@ struct memview_range *memview_range_alloc(struct memview_source *source,
 void memview_range_put(struct memview_range *range);
 
 /* source.c */
-struct memview_source *memview_source_get(struct memview *view,
+enum memview_source_kind memview_source_kind(struct file *file);
+struct memview_source *memview_source_get(struct memview_view *view,
 					  struct file *file, u32 flags);
 void memview_source_put(struct memview_source *source);
 void memview_source_add_range(struct memview_source *source,
@@ -258,7 +284,7 @@ void memview_watch_del(struct memview_source *source,
 extern const struct vm_operations_struct memview_vm_ops;
 
 /* zap.c */
-void memview_zap(struct memview *view, pgoff_t first, pgoff_t last,
+void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,
 		 enum memview_cause cause);
 void memview_zap_vma(struct vm_area_struct *vma, unsigned long start,
 		     unsigned long end);

@@ -140,7 +140,23 @@ static int ask_mmap(struct memview_source *source, struct file *file)
 	return -EOPNOTSUPP;
 }
 
-static struct memview_source *source_create(struct memview *view,
+/**
+ * memview_source_kind - what a file is, as a source
+ * @file: File.
+ *
+ * Context: Any.
+ */
+enum memview_source_kind memview_source_kind(struct file *file)
+{
+	if (!shmem_mapping(file->f_mapping))
+		return MEMVIEW_SOURCE_FILE;
+	/* Files without a name in a mounted tree come from memfd_create(). */
+	return file_inode(file)->i_sb->s_flags & SB_NOUSER ?
+		       MEMVIEW_SOURCE_MEMFD :
+		       MEMVIEW_SOURCE_TMPFS;
+}
+
+static struct memview_source *source_create(struct memview_view *view,
 					    struct file *file, bool writable)
 {
 	struct memview_source *source;
@@ -153,6 +169,7 @@ static struct memview_source *source_create(struct memview *view,
 	source->writable = writable;
 	refcount_set(&source->refs, 1);
 	source->user_file = get_file(file);
+	source->kind = memview_source_kind(file);
 	memview_watch_prepare(source);
 	set_vma(source, file);
 
@@ -203,7 +220,7 @@ static void release_writable(struct memview_source *source)
  * Two opens of one file are one source, if the same page cache serves both
  * and the same credentials opened them.
  */
-static struct memview_source *find_twin(struct memview *view,
+static struct memview_source *find_twin(struct memview_view *view,
 					const struct memview_source *new)
 {
 	struct memview_source *source;
@@ -218,7 +235,7 @@ static struct memview_source *find_twin(struct memview *view,
 	return NULL;
 }
 
-static struct memview_source *find_same_file(struct memview *view,
+static struct memview_source *find_same_file(struct memview_view *view,
 					     struct file *file, bool writable)
 {
 	struct memview_source *source;
@@ -229,7 +246,7 @@ static struct memview_source *find_same_file(struct memview *view,
 	return NULL;
 }
 
-static struct memview_source *source_add(struct memview *view,
+static struct memview_source *source_add(struct memview_view *view,
 					 struct file *file, bool writable)
 {
 	struct memview_source *source = source_create(view, file, writable);
@@ -267,7 +284,7 @@ static struct memview_source *source_add(struct memview *view,
  * Return: The source with a reference for a range, or an ERR_PTR() of the
  *	errnos in the uAPI header.
  */
-struct memview_source *memview_source_get(struct memview *view,
+struct memview_source *memview_source_get(struct memview_view *view,
 					  struct file *file, u32 flags)
 {
 	bool writable = flags & MEMVIEW_MAP_WRITE;

@@ -25,6 +25,7 @@ static inline u64 memview_trace_bytes(pgoff_t pages)
 TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_MAP);
 TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_UNMAP);
 TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_RESIZE);
+TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_REVOKE);
 TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_UNMAP_FILE);
 TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_RECLAIM);
 TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_WRITEBACK);
@@ -34,6 +35,7 @@ TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_WRITEBACK);
 		{ MEMVIEW_CAUSE_MAP,		"map" },		\
 		{ MEMVIEW_CAUSE_UNMAP,		"unmap" },		\
 		{ MEMVIEW_CAUSE_RESIZE,		"resize" },		\
+		{ MEMVIEW_CAUSE_REVOKE,		"revoke" },		\
 		{ MEMVIEW_CAUSE_UNMAP_FILE,	"unmap_file" },		\
 		{ MEMVIEW_CAUSE_RECLAIM,	"reclaim" },		\
 		{ MEMVIEW_CAUSE_WRITEBACK,	"writeback" })
@@ -60,11 +62,33 @@ TRACE_DEFINE_ENUM(FAULT_FLAG_INSTRUCTION);
 		{ (__force unsigned long)VM_FAULT_NOPAGE,  "NOPAGE" },	\
 		{ (__force unsigned long)VM_FAULT_LOCKED,  "LOCKED" })
 
+TRACE_DEFINE_ENUM(MEMVIEW_SOURCE_FILE);
+TRACE_DEFINE_ENUM(MEMVIEW_SOURCE_MEMFD);
+TRACE_DEFINE_ENUM(MEMVIEW_SOURCE_TMPFS);
+TRACE_DEFINE_ENUM(MEMVIEW_SOURCE_NONE);
+
+#define show_memview_kind(kind)						\
+	__print_symbolic(kind,						\
+		{ MEMVIEW_SOURCE_FILE,		"file" },		\
+		{ MEMVIEW_SOURCE_MEMFD,		"memfd" },		\
+		{ MEMVIEW_SOURCE_TMPFS,		"tmpfs" },		\
+		{ MEMVIEW_SOURCE_NONE,		"none" })
+
 #define show_memview_map_flags(flags)					\
 	__print_flags(flags, "|",					\
 		{ MEMVIEW_MAP_READ,		"READ" },		\
 		{ MEMVIEW_MAP_WRITE,		"WRITE" },		\
 		{ MEMVIEW_MAP_EXEC,		"EXEC" })
+
+TRACE_DEFINE_ENUM(MEMVIEW_OP_MAP_FD);
+TRACE_DEFINE_ENUM(MEMVIEW_OP_GET_VIEWFD);
+TRACE_DEFINE_ENUM(MEMVIEW_OP_MMAP);
+
+#define show_memview_op(op)						\
+	__print_symbolic(op,						\
+		{ MEMVIEW_OP_MAP_FD,		"map_fd" },		\
+		{ MEMVIEW_OP_GET_VIEWFD,	"get_viewfd" },		\
+		{ MEMVIEW_OP_MMAP,		"mmap" })
 
 DECLARE_EVENT_CLASS(memview_life,
 	TP_PROTO(struct memview *view),
@@ -204,20 +228,22 @@ TRACE_EVENT(memview_mmap,
 );
 
 /*
- * A client's fault has been answered. @latency is the time it took; it is
- * measured only while this event is enabled, and 0 for a fault that began
- * before.
+ * A client's fault has been answered. @kind is that of the source, of enum
+ * memview_source_kind. @latency is the time it took; it is measured only while
+ * this event is enabled, and 0 for a fault that began before.
  */
 TRACE_EVENT(memview_fault,
 	TP_PROTO(struct memview *view, pgoff_t pgoff, unsigned long addr,
-		 unsigned int flags, unsigned int result, u64 latency),
-	TP_ARGS(view, pgoff, addr, flags, result, latency),
+		 unsigned int flags, unsigned int result, unsigned int kind,
+		 u64 latency),
+	TP_ARGS(view, pgoff, addr, flags, result, kind, latency),
 	TP_STRUCT__entry(
 		__field(u64, id)
 		__field(u64, offset)
 		__field(unsigned long, addr)
 		__field(unsigned int, flags)
 		__field(unsigned int, result)
+		__field(unsigned int, kind)
 		__field(u64, latency)
 	),
 	TP_fast_assign(
@@ -226,13 +252,14 @@ TRACE_EVENT(memview_fault,
 		__entry->addr = addr;
 		__entry->flags = flags;
 		__entry->result = result;
+		__entry->kind = kind;
 		__entry->latency = latency;
 	),
-	TP_printk("view=%llu offset=%#llx addr=%#lx access=%s result=%s latency=%llu",
+	TP_printk("view=%llu offset=%#llx addr=%#lx access=%s result=%s source=%s latency=%llu",
 		  __entry->id, __entry->offset, __entry->addr,
 		  show_memview_access(__entry->flags),
 		  show_memview_result(__entry->result),
-		  __entry->latency)
+		  show_memview_kind(__entry->kind), __entry->latency)
 );
 
 /* Pages were taken from all clients' page tables; @time is what it took. */
@@ -257,6 +284,56 @@ TRACE_EVENT(memview_zap,
 	TP_printk("view=%llu offset=%#llx pages=%llu cause=%s time=%llu",
 		  __entry->id, __entry->offset, __entry->pages,
 		  show_memview_cause(__entry->cause), __entry->time)
+);
+
+/* A span was taken away from outside, by bpf_memview_revoke(). */
+TRACE_EVENT(memview_revoke,
+	TP_PROTO(struct memview *view, u64 offset, u64 size, int err),
+	TP_ARGS(view, offset, size, err),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u64, offset)
+		__field(u64, size)
+		__field(int, err)
+	),
+	TP_fast_assign(
+		__entry->id = view->id;
+		__entry->offset = offset;
+		__entry->size = size;
+		__entry->err = err;
+	),
+	TP_printk("view=%llu offset=%#llx size=%#llx err=%d", __entry->id,
+		  __entry->offset, __entry->size, __entry->err)
+);
+
+/*
+ * A policy was asked. @answer is what its program returned, @verdict what that
+ * means: 0 or a negative errno. It is enforced unless the policy only audits.
+ */
+TRACE_EVENT(memview_verdict,
+	TP_PROTO(struct memview *view, const char *policy,
+		 enum memview_policy_op op, int answer, int verdict,
+		 bool enforced),
+	TP_ARGS(view, policy, op, answer, verdict, enforced),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__string(policy, policy)
+		__field(unsigned int, op)
+		__field(int, answer)
+		__field(int, verdict)
+		__field(bool, enforced)
+	),
+	TP_fast_assign(
+		__entry->id = view->id;
+		__assign_str(policy);
+		__entry->op = op;
+		__entry->answer = answer;
+		__entry->verdict = verdict;
+		__entry->enforced = enforced;
+	),
+	TP_printk("view=%llu policy=%s op=%s answer=%d verdict=%d enforced=%d",
+		  __entry->id, __get_str(policy), show_memview_op(__entry->op),
+		  __entry->answer, __entry->verdict, __entry->enforced)
 );
 
 /* A source's pages [first, last], of the file, are to be unmapped. */

@@ -5,15 +5,40 @@
  * A change checks, allocates and asks first, then stores to the layout, zaps,
  * and only then lets go of what it replaced. Nothing after the store can fail.
  */
+#include <linux/cgroup.h>
+#include <linux/cred.h>
 #include <linux/file.h>
 #include <linux/mm.h>
 #include <linux/percpu.h>
 #include <linux/slab.h>
 
 #include "memview.h"
+#include "policy.h"
 #include "trace.h"
 
-static atomic64_t last_id;
+static void set_owner(struct memview_view *view)
+{
+	view->bpf.owner_pid = task_tgid_nr(current);
+	view->bpf.owner_uid = from_kuid(&init_user_ns, current_uid());
+	rcu_read_lock();
+	view->bpf.owner_cgroup = cgroup_id(task_dfl_cgroup(current));
+	rcu_read_unlock();
+}
+
+static struct memview_view *alloc_view(void)
+{
+	struct memview_view *view = kzalloc(sizeof(*view), GFP_KERNEL_ACCOUNT);
+
+	if (!view)
+		return NULL;
+	view->stats =
+		alloc_percpu_gfp(struct memview_stats, GFP_KERNEL_ACCOUNT);
+	if (!view->stats) {
+		kfree(view);
+		return NULL;
+	}
+	return view;
+}
 
 /**
  * memview_view_create - make an empty view
@@ -21,25 +46,26 @@ static atomic64_t last_id;
  *
  * Return: The view with one user, or an ERR_PTR().
  */
-struct memview *memview_view_create(struct inode *inode)
+struct memview_view *memview_view_create(struct inode *inode)
 {
-	struct memview *view = kzalloc(sizeof(*view), GFP_KERNEL_ACCOUNT);
+	struct memview_view *view = alloc_view();
+	int err;
 
 	if (!view)
 		return ERR_PTR(-ENOMEM);
-	view->stats =
-		alloc_percpu_gfp(struct memview_stats, GFP_KERNEL_ACCOUNT);
-	if (!view->stats) {
-		kfree(view);
-		return ERR_PTR(-ENOMEM);
-	}
-	view->id = atomic64_inc_return(&last_id);
 	view->inode = inode;
 	refcount_set(&view->users, 1);
+	refcount_set(&view->refs, 1);
 	mutex_init(&view->change_lock);
 	memview_layout_init(&view->layout);
 	INIT_LIST_HEAD(&view->sources);
-	trace_memview_create(view);
+	set_owner(view);
+	err = memview_registry_add(view);
+	if (err) {
+		memview_unref(view);
+		return ERR_PTR(err);
+	}
+	trace_memview_create(&view->bpf);
 	return view;
 }
 
@@ -61,18 +87,19 @@ static void drop_ranges(struct memview_range *dead)
  *
  * Context: May sleep.
  */
-void memview_view_put(struct memview *view)
+void memview_view_put(struct memview_view *view)
 {
 	if (!refcount_dec_and_test(&view->users))
 		return;
-	trace_memview_destroy(view);
+	trace_memview_destroy(&view->bpf);
+	memview_registry_del(view);
 	mutex_lock(&view->change_lock);
+	view->dead = true;
 	drop_ranges(memview_layout_clear(&view->layout));
 	mutex_unlock(&view->change_lock);
 	if (view->device)
 		fput(view->device);
-	free_percpu(view->stats);
-	kfree(view);
+	memview_unref(view);
 	memview_unpin_fs();
 }
 
@@ -80,7 +107,7 @@ void memview_view_put(struct memview *view)
  * Put @range, or nothing, in the place of a span: the heart of each change.
  * Under view->change_lock.
  */
-static int replace(struct memview *view, pgoff_t first, pgoff_t last,
+static int replace(struct memview_view *view, pgoff_t first, pgoff_t last,
 		   struct memview_range *range, enum memview_cause cause)
 {
 	struct memview_range *dead;
@@ -111,12 +138,16 @@ static int get_span(u64 offset, u64 size, pgoff_t *first, pgoff_t *last)
 	return 0;
 }
 
-/* Under view->change_lock: is the last page within the view? */
-static bool is_within(struct memview *view, pgoff_t last)
+/* Of a size that is not zero. */
+static pgoff_t last_page(loff_t size)
 {
-	loff_t size = i_size_read(view->inode);
+	return (u64)(size - 1) >> PAGE_SHIFT;
+}
 
-	return size && last <= (u64)(size - 1) >> PAGE_SHIFT;
+/* Under view->change_lock: is the last page within the view? */
+static bool is_within(struct memview_view *view, pgoff_t last)
+{
+	return view->size && last <= last_page(view->size);
 }
 
 static int check_map(const struct memview_map_fd_info *info)
@@ -133,7 +164,7 @@ static int check_map(const struct memview_map_fd_info *info)
 	return 0;
 }
 
-static int map_source(struct memview *view, struct memview_source *source,
+static int map_source(struct memview_view *view, struct memview_source *source,
 		      pgoff_t first, pgoff_t last, pgoff_t file_first,
 		      u32 flags)
 {
@@ -155,7 +186,7 @@ static int map_source(struct memview *view, struct memview_source *source,
 	return err;
 }
 
-static int map_file(struct memview *view, struct file *file, pgoff_t first,
+static int map_file(struct memview_view *view, struct file *file, pgoff_t first,
 		    pgoff_t last, pgoff_t file_first, u32 flags)
 {
 	struct memview_source *source;
@@ -176,7 +207,7 @@ static int map_file(struct memview *view, struct file *file, pgoff_t first,
  * Context: May sleep.
  * Return: 0 or an errno of the uAPI header, and nothing has changed.
  */
-int memview_view_map(struct memview *view,
+int memview_view_map(struct memview_view *view,
 		     const struct memview_map_fd_info *info)
 {
 	pgoff_t first, last, file_first = info->fd_offset >> PAGE_SHIFT;
@@ -190,13 +221,14 @@ int memview_view_map(struct memview *view,
 	file = fget(info->fd);
 	if (!file)
 		return -EBADF;
-	err = mutex_lock_killable(&view->change_lock);
+	err = memview_ask_map_fd(view, file, info) ?:
+		      mutex_lock_killable(&view->change_lock);
 	if (!err) {
 		err = map_file(view, file, first, last, file_first,
 			       info->flags);
 		mutex_unlock(&view->change_lock);
 	}
-	trace_memview_map(view, file, info, err);
+	trace_memview_map(&view->bpf, file, info, err);
 	fput(file);
 	return err;
 }
@@ -209,7 +241,7 @@ int memview_view_map(struct memview *view,
  * Context: May sleep.
  * Return: 0 or an errno of the uAPI header, and nothing has changed.
  */
-int memview_view_unmap(struct memview *view,
+int memview_view_unmap(struct memview_view *view,
 		       const struct memview_unmap_fd_info *info)
 {
 	pgoff_t first, last;
@@ -227,7 +259,9 @@ int memview_view_unmap(struct memview *view,
 		      replace(view, first, last, NULL, MEMVIEW_CAUSE_UNMAP) :
 		      -EINVAL;
 	mutex_unlock(&view->change_lock);
-	trace_memview_unmap(view, info, err);
+	trace_memview_unmap(&view->bpf, info, err);
+	if (!err)
+		memview_tell_unmap(view, info->mem_offset, info->size);
 	return err;
 }
 
@@ -239,7 +273,7 @@ int memview_view_unmap(struct memview *view,
  * Context: May sleep.
  * Return: 0; -ENOMEM or -EINTR, and nothing has changed.
  */
-int memview_view_resize(struct memview *view, loff_t size)
+int memview_view_resize(struct memview_view *view, loff_t size)
 {
 	pgoff_t first = ((u64)size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 	loff_t old;
@@ -248,15 +282,63 @@ int memview_view_resize(struct memview *view, loff_t size)
 	err = mutex_lock_killable(&view->change_lock);
 	if (err)
 		return err;
-	old = i_size_read(view->inode);
-	if (size < old)
-		err = replace(view, first, ULONG_MAX >> PAGE_SHIFT, NULL,
+	old = view->size;
+	if (old && first <= last_page(old))
+		err = replace(view, first, last_page(old), NULL,
 			      MEMVIEW_CAUSE_RESIZE);
 	else
 		memview_count(view, changes);
-	if (!err)
+	if (!err) {
+		view->size = size;
 		i_size_write(view->inode, size);
+	}
 	mutex_unlock(&view->change_lock);
-	trace_memview_resize(view, old, size, err);
+	trace_memview_resize(&view->bpf, old, size, err);
+	if (!err && size < old)
+		memview_tell_unmap(view, PAGE_ALIGN(size),
+				   PAGE_ALIGN(old) - PAGE_ALIGN(size));
+	return err;
+}
+
+/* Under view->change_lock. */
+static int revoke(struct memview_view *view, pgoff_t first, pgoff_t last)
+{
+	if (view->dead)
+		return -ENOENT;
+	if (!view->size || first > last_page(view->size))
+		return 0;
+	return replace(view, first, min(last, last_page(view->size)), NULL,
+		       MEMVIEW_CAUSE_REVOKE);
+}
+
+/**
+ * memview_view_revoke - take a span away, from outside
+ * @view: View. The caller owns a reference; it may be dead.
+ * @offset: Bytes.
+ * @size: Bytes. Both zero: the whole view.
+ *
+ * Context: May sleep. A reclaim or a fault must not depend on the caller.
+ * Return: 0; -EINVAL unaligned or overflowing; -ENOENT the view is dead;
+ *	-ENOMEM or -ENOSPC, and nothing has changed: a whole view can always be
+ *	taken away.
+ */
+int memview_view_revoke(struct memview_view *view, u64 offset, u64 size)
+{
+	pgoff_t first = 0, last = ULONG_MAX >> PAGE_SHIFT;
+	bool whole = !offset && !size;
+	int err = 0;
+
+	if (!whole)
+		err = get_span(offset, size, &first, &last);
+	if (err)
+		return err;
+	mutex_lock(&view->change_lock);
+	if (whole)
+		size = PAGE_ALIGN(view->size);
+	err = revoke(view, first, last);
+	mutex_unlock(&view->change_lock);
+	trace_memview_revoke(&view->bpf, offset, size, err);
+	if (!err)
+		memview_tell_unmap(view, offset, size);
 	return err;
 }

@@ -107,8 +107,9 @@ static bool invalidate(struct mmu_interval_notifier *notifier,
 		return false;
 	mmu_interval_set_seq(notifier, seq);
 	memview_count(source->view, invalidates);
-	trace_memview_invalidate(source->view, file_inode(source->vma.vm_file),
-				 first, last, cause);
+	trace_memview_invalidate(&source->view->bpf,
+				 file_inode(source->vma.vm_file), first, last,
+				 cause);
 
 	down_read(&source->ranges_lock);
 	for (range = ranges_iter_first(&source->ranges, first, last); range;

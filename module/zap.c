@@ -21,7 +21,7 @@
  *
  * Context: May sleep. Takes the i_mmap lock of the view. Does not allocate.
  */
-void memview_zap(struct memview *view, pgoff_t first, pgoff_t last,
+void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,
 		 enum memview_cause cause)
 {
 	bool tracing = trace_memview_zap_enabled();
@@ -31,7 +31,7 @@ void memview_zap(struct memview *view, pgoff_t first, pgoff_t last,
 			    false);
 	memview_count(view, zaps);
 	if (tracing)
-		trace_memview_zap(view, first, last, cause,
+		trace_memview_zap(&view->bpf, first, last, cause,
 				  ktime_get_ns() - start);
 }
 

@@ -328,7 +328,7 @@ TEST(formats)
 		{ "memview_unmap", { "id", "offset", "size", "err" } },
 		{ "memview_get_viewfd", { "id", "fd" } },
 		{ "memview_mmap", { "id", "addr", "offset", "size", "vm_flags" } },
-		{ "memview_fault", { "id", "offset", "addr", "flags", "result", "latency" } },
+		{ "memview_fault", { "id", "offset", "addr", "flags", "result", "kind", "latency" } },
 		{ "memview_zap", { "id", "offset", "pages", "cause", "time" } },
 		{ "memview_invalidate", { "id", "dev", "ino", "fd_offset", "pages", "cause" } },
 	};
