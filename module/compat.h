@@ -39,6 +39,20 @@ static inline int vfs_mmap(struct file *file, struct vm_area_struct *vma)
 }
 #endif
 
+/*
+ * Giving up the lock of a VMA in a fault. Where modules cannot, faults come
+ * under mmap_lock.
+ */
+#if defined(CONFIG_PER_VMA_LOCK) && !defined(MEMVIEW_HAVE_VMA_REFCOUNT_PUT)
+#define MEMVIEW_HAVE_VMA_LOCK
+#define memview_vma_end_read vma_end_read
+#else
+static inline void memview_vma_end_read(struct vm_area_struct *vma)
+{
+	WARN_ON_ONCE(1);
+}
+#endif
+
 #ifndef MEMVIEW_HAVE_ZAP_VMA_RANGE
 static inline void zap_vma_range(struct vm_area_struct *vma,
 				 unsigned long address, unsigned long size)

@@ -2,9 +2,10 @@
 /*
  * A client's page fault, from the layout to the PTE.
  *
- *  1. Resolve. Find the range, check that it allows the access, have the
- *     source bring the page, locked. No lock of the view is held: this may
- *     wait for I/O, and a change does not wait for it.
+ *  1. Resolve. Find the range, check that it allows the access, have the page,
+ *     locked: from the page cache (around.c), or by asking the source. No lock
+ *     of the view is held: this may wait for I/O, and a change does not wait
+ *     for it.
  *  2. Commit. Under the layout's lock, look whether the range is still the
  *     one; if so, insert the PTE, else start over.
  *
@@ -57,24 +58,24 @@ static bool forbids(const struct vm_fault *vmf,
 	       ((vmf->flags & FAULT_FLAG_INSTRUCTION) && !(flags & VM_EXEC));
 }
 
-/*
- * Insert the PTE, if the layout has not changed since the page was resolved.
- * Only a write makes it writable: another page_mkwrite() comes otherwise.
- *
- * Return: 0, -EAGAIN after a change, or what vm_insert_page() has to say.
+/**
+ * memview_insertion_vma - a VMA to insert a fault's pages by
+ * @vma: Set up: it has the client's place, and the protection that the range
+ *	leaves of the mapping's.
+ * @vmf: The client's fault. Only a write makes pages writable.
+ * @range: Range.
  */
-static int commit(struct memview_view *view, struct memview_range *range,
-		  struct vm_fault *vmf, struct page *page)
+void memview_insertion_vma(struct vm_area_struct *vma,
+			   const struct vm_fault *vmf,
+			   const struct memview_range *range)
 {
 	vm_flags_t flags = allowed(vmf->vma, range);
-	struct vm_area_struct vma = {
-		.vm_mm = vmf->vma->vm_mm,
-		.vm_start = vmf->vma->vm_start,
-		.vm_end = vmf->vma->vm_end,
-	};
-	int err = -EAGAIN;
 
-	vm_flags_init(&vma, vmf->vma->vm_flags);
+	memset(vma, 0, sizeof(*vma));
+	vma->vm_mm = vmf->vma->vm_mm;
+	vma->vm_start = vmf->vma->vm_start;
+	vma->vm_end = vmf->vma->vm_end;
+	vm_flags_init(vma, vmf->vma->vm_flags);
 	if (!(vmf->flags & FAULT_FLAG_WRITE))
 		flags &= ~VM_WRITE;
 	/*
@@ -84,8 +85,21 @@ static int commit(struct memview_view *view, struct memview_range *range,
 	 */
 	if (vma_is_accessible(vmf->vma))
 		flags |= VM_READ;
-	vma.vm_page_prot = vm_get_page_prot(flags);
+	vma->vm_page_prot = vm_get_page_prot(flags);
+}
 
+/*
+ * Insert the PTE, if the layout has not changed since the page was resolved.
+ *
+ * Return: 0, -EAGAIN after a change, or what vm_insert_page() has to say.
+ */
+static int commit(struct memview_view *view, struct memview_range *range,
+		  struct vm_fault *vmf, struct page *page)
+{
+	struct vm_area_struct vma;
+	int err = -EAGAIN;
+
+	memview_insertion_vma(&vma, vmf, range);
 	down_read(&view->layout.lock);
 	if (memview_layout_is(&view->layout, vmf->pgoff, range))
 		err = vm_insert_page(&vma, vmf->address, page);
@@ -124,6 +138,33 @@ static vm_fault_t commit_result(int err)
 	}
 }
 
+/*
+ * A source that may wait for storage must be able to give up the lock that the
+ * fault is under. It cannot do so with the lock of a VMA: have mmap_lock.
+ */
+static bool needs_mmap_lock(const struct memview_range *range,
+			    const struct vm_fault *vmf)
+{
+	return (vmf->flags & FAULT_FLAG_VMA_LOCK) &&
+	       range->source->kind == MEMVIEW_SOURCE_FILE;
+}
+
+/* As memview_source_fault(). */
+static vm_fault_t get_page_of(struct memview_range *range, struct vm_fault *vmf,
+			      struct page **pagep)
+{
+	if (vmf->flags & FAULT_FLAG_WRITE) {
+		*pagep = memview_cached_page(range, vmf);
+		if (*pagep)
+			return VM_FAULT_LOCKED;
+	}
+	if (needs_mmap_lock(range, vmf)) {
+		memview_vma_end_read(vmf->vma);
+		return VM_FAULT_RETRY;
+	}
+	return memview_source_fault(range, vmf, pagep);
+}
+
 /* One round: resolve and commit. Consumes nothing of the caller's. */
 static vm_fault_t fault_range(struct memview_view *view,
 			      struct memview_range *range, struct vm_fault *vmf,
@@ -135,7 +176,9 @@ static vm_fault_t fault_range(struct memview_view *view,
 	struct page *page;
 	vm_fault_t ret, major;
 
-	ret = memview_source_fault(range, vmf, &page);
+	if (memview_map_cached(view, range, vmf, err))
+		return commit_result(*err);
+	ret = get_page_of(range, vmf, &page);
 	if (!(ret & VM_FAULT_LOCKED))
 		return ret;
 	major = ret & VM_FAULT_MAJOR;
@@ -335,10 +378,25 @@ static void memview_vma_close(struct vm_area_struct *vma)
 	atomic_long_dec(&view->mappings);
 }
 
+#ifdef MEMVIEW_HAVE_VMA_LOCK
+/*
+ * ->fault maps around, since this may not sleep. But only with this here does
+ * the core call ->fault under the lock of the VMA, instead of mmap_lock.
+ */
+static vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first,
+				    pgoff_t last)
+{
+	return 0;
+}
+#endif
+
 const struct vm_operations_struct memview_vm_ops = {
 	.open = memview_vma_open,
 	.close = memview_vma_close,
 	.mprotect = memview_mprotect,
 	.fault = memview_fault,
+#ifdef MEMVIEW_HAVE_VMA_LOCK
+	.map_pages = memview_map_pages,
+#endif
 	.page_mkwrite = memview_mkwrite,
 };

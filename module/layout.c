@@ -285,3 +285,28 @@ bool memview_layout_is(struct memview_layout *layout, pgoff_t pgoff,
 	lockdep_assert_held(&layout->lock);
 	return mtree_load(&layout->tree, pgoff) == range;
 }
+
+/**
+ * memview_layout_clip - where around a page does the layout show this range?
+ * @layout: Layout. The caller holds its lock.
+ * @range: Range, of which the caller owns a reference.
+ * @pgoff: Page of the view.
+ * @first: First page of a span; set to where the range begins, if later.
+ * @last: Last page of it; set to where the range ends, if earlier.
+ *
+ * Return: Whether the layout shows @range at @pgoff. The span may be left
+ *	empty.
+ */
+bool memview_layout_clip(struct memview_layout *layout,
+			 const struct memview_range *range, pgoff_t pgoff,
+			 pgoff_t *first, pgoff_t *last)
+{
+	MA_STATE(mas, &layout->tree, pgoff, pgoff);
+
+	lockdep_assert_held(&layout->lock);
+	if (mas_walk(&mas) != range)
+		return false;
+	*first = max(*first, mas.index);
+	*last = min(*last, mas.last);
+	return true;
+}

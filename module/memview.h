@@ -118,6 +118,8 @@ struct memview_layout {
  *	overlayfs the real file) and its vm_ops how. In the i_mmap tree of that
  *	file it is the watch. Never in an mm of a process.
  * @kind: What the file is.
+ * @cached: What is in the file's page cache may be mapped without asking its
+ *	->fault.
  * @writable: Ranges may be writable: the file's i_mmap_writable is held.
  * @ranges_lock: Guards @ranges.
  * @ranges: Interval tree of range objects by page of the source.
@@ -133,6 +135,7 @@ struct memview_source {
 	struct file *user_file;
 	struct vm_area_struct vma;
 	enum memview_source_kind kind;
+	bool cached;
 	bool writable;
 	struct rw_semaphore ranges_lock;
 	struct rb_root_cached ranges;
@@ -140,8 +143,15 @@ struct memview_source {
 	struct mm_struct mm;
 };
 
+/* The pages of the view that the last fault on a CPU has asked for. */
+struct memview_stride {
+	pgoff_t first;
+	unsigned long nr;
+};
+
 /* Per CPU; read as sums by fdinfo. */
 struct memview_stats {
+	struct memview_stride stride;
 	u64 faults;
 	u64 fault_errors;
 	u64 changes;
@@ -248,6 +258,9 @@ struct memview_range *memview_layout_get_locked(struct memview_layout *layout,
 						pgoff_t pgoff);
 bool memview_layout_is(struct memview_layout *layout, pgoff_t pgoff,
 		       const struct memview_range *range);
+bool memview_layout_clip(struct memview_layout *layout,
+			 const struct memview_range *range, pgoff_t pgoff,
+			 pgoff_t *first, pgoff_t *last);
 struct memview_range *memview_range_alloc(struct memview_source *source,
 					  pgoff_t first, pgoff_t last,
 					  pgoff_t file_first, u32 flags);
@@ -268,6 +281,8 @@ vm_fault_t memview_source_fault(struct memview_range *range,
 vm_fault_t memview_source_mkwrite(struct memview_range *range,
 				  struct vm_fault *vmf, struct page *page);
 
+pgoff_t memview_source_end(const struct memview_source *source);
+
 /* watch.c */
 int memview_watch_init(void);
 void memview_watch_exit(void);
@@ -282,6 +297,15 @@ void memview_watch_del(struct memview_source *source,
 
 /* fault.c */
 extern const struct vm_operations_struct memview_vm_ops;
+void memview_insertion_vma(struct vm_area_struct *vma,
+			   const struct vm_fault *vmf,
+			   const struct memview_range *range);
+
+/* around.c */
+bool memview_map_cached(struct memview_view *view, struct memview_range *range,
+			struct vm_fault *vmf, int *err);
+struct page *memview_cached_page(struct memview_range *range,
+				 struct vm_fault *vmf);
 
 /* zap.c */
 void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,

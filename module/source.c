@@ -181,6 +181,7 @@ static struct memview_source *source_create(struct memview_view *view,
 	err = ask_mmap(source, file);
 	if (err)
 		goto unmap_writable;
+	source->cached = source->vma.vm_ops->map_pages == filemap_map_pages;
 	return source;
 
 unmap_writable:
@@ -191,6 +192,18 @@ put_files:
 	fput(source->user_file);
 	kfree(source);
 	return ERR_PTR(err);
+}
+
+/**
+ * memview_source_end - where a source ends
+ * @source: Source.
+ *
+ * Return: The first page that it does not have.
+ */
+pgoff_t memview_source_end(const struct memview_source *source)
+{
+	return DIV_ROUND_UP(i_size_read(file_inode(source->vma.vm_file)),
+			    PAGE_SIZE);
 }
 
 /**
@@ -367,7 +380,7 @@ static void copy_vma(struct vm_area_struct *vma, struct memview_source *source,
 static unsigned int source_flags(unsigned int flags)
 {
 	/* A lock of the client's VMA is not for the source to drop. */
-	if (WARN_ON_ONCE(flags & FAULT_FLAG_VMA_LOCK))
+	if (flags & FAULT_FLAG_VMA_LOCK)
 		flags &= ~(FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE);
 	return flags & SOURCE_FAULT;
 }

@@ -213,6 +213,8 @@ TEST_F(events, fault)
 	uint64_t word;
 
 	ASSERT_NE(MAP_FAILED, mem);
+	/* A fault for each page. */
+	ASSERT_EQ(0, madvise(mem, SIZE, MADV_RANDOM));
 	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, 2 * PAGE, PAGE, MAP_RW));
 	ASSERT_EQ(0, probe_write(mem + 2 * PAGE, 1));
 	expect_fault(_metadata, self, 0, mem + 2 * PAGE, 2 * PAGE, "write");
