@@ -16,7 +16,6 @@
 #include <linux/fs.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
-#include <linux/pagevec.h>
 #include <linux/writeback.h>
 
 #include "memview.h"
@@ -37,7 +36,7 @@ struct run {
 	pgoff_t first; /* page of the view that pages[0] goes to */
 	unsigned long nr;
 	int err; /* at the page that faulted */
-	struct page *pages[PAGEVEC_SIZE];
+	struct page *pages[FOLIO_BATCH_SIZE];
 };
 
 /* The pages that a fault out of the blue, or one in a row of them, asks for. */
