@@ -30,6 +30,9 @@ demo: ## boot a VM and show what memview does
 test: ## boot VMs and run the tests (KERNEL=6.12 or 7; TEST='-v revoke' for some)
 	@scripts/test --kernel $(KERNEL) $(TEST)
 
+bench: ## boot VMs and measure views against what they replace (BENCH='--check')
+	@scripts/bench --kernel $(KERNEL) $(BENCH)
+
 style: ## check the code's style: clang-format, sparse, W=1, shellcheck
 	@scripts/style
 
@@ -42,8 +45,12 @@ userspace: ## the tools alone
 selftests: ## the test programs alone
 	@$(MAKE) --no-print-directory -C selftests all
 
-# What a VM needs; scripts/vm calls it in the SDK root.
-build-guest: module userspace selftests
+benchmarks: ## the programs of `make bench` alone
+	@$(MAKE) --no-print-directory -C selftests/bench all
+
+# What a VM needs; scripts/vm calls it in the SDK root. BPF programs are built from the module's types.
+build-guest: module
+	@$(MAKE) --no-print-directory userspace selftests benchmarks
 
 install: ## install what `make` has built (DESTDIR, PREFIX)
 	@scripts/check-kernel --loadable $(BUILD)/module/memview.ko
@@ -62,4 +69,4 @@ uninstall: ## remove what install has put there
 clean: ## remove what was built here (the cached SDK root stays)
 	rm -rf build
 
-.PHONY: all help demo test style module userspace selftests build-guest install uninstall clean
+.PHONY: all help demo test bench style module userspace selftests benchmarks build-guest install uninstall clean
