@@ -11,12 +11,6 @@
 #include <linux/btf.h>
 #include <linux/fs.h>
 #include <linux/mm.h>
-#ifdef MEMVIEW_HAVE_FOLIO_BATCH
-#include <linux/folio_batch.h>
-#else
-#include <linux/pagevec.h>
-#define FOLIO_BATCH_SIZE PAGEVEC_SIZE
-#endif
 
 #ifndef CONFIG_MMU
 #error "memview needs a kernel with CONFIG_MMU"

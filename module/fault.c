@@ -2,12 +2,14 @@
 /*
  * A client's page fault, from the layout to the PTE.
  *
- *  1. Resolve. Find the range, check that it allows the access, have the page,
- *     locked: from the page cache (around.c), or by asking the source. No lock
- *     of the view is held: this may wait for I/O, and a change does not wait
- *     for it.
+ *  1. Resolve. Find the range, check that it allows the access, have the
+ *     source bring the page, locked. No lock of the view is held: this may
+ *     wait for I/O, and a change does not wait for it.
  *  2. Commit. Under the layout's lock, look whether the range is still the
  *     one; if so, insert the PTE, else start over.
+ *
+ * A page that is in the page cache needs no waiting: both are one step, under
+ * the layout's lock (around.c).
  *
  * A change stores to the layout under that lock and zaps afterwards. So a
  * fault either commits before the store, and the zap removes its PTE, or sees
@@ -18,6 +20,7 @@
  * its mappings. It also keeps a write upgrade honest, see memview_mkwrite().
  */
 #include <linux/backing-dev.h>
+#include <linux/file.h>
 #include <linux/ktime.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -88,20 +91,34 @@ void memview_insertion_vma(struct vm_area_struct *vma,
 	vma->vm_page_prot = vm_get_page_prot(flags);
 }
 
+/* A range found at a fault, and the state of the layout then. */
+struct found {
+	struct memview_range *range;
+	unsigned long changes;
+};
+
+/* Under the layout's lock: has the range gone from the fault since? */
+static bool has_changed(struct memview_view *view, const struct found *found,
+			const struct vm_fault *vmf)
+{
+	return found->changes != view->layout.changes &&
+	       !memview_layout_is(&view->layout, vmf->pgoff, found->range);
+}
+
 /*
  * Insert the PTE, if the layout has not changed since the page was resolved.
  *
  * Return: 0, -EAGAIN after a change, or what vm_insert_page() has to say.
  */
-static int commit(struct memview_view *view, struct memview_range *range,
+static int commit(struct memview_view *view, const struct found *found,
 		  struct vm_fault *vmf, struct page *page)
 {
 	struct vm_area_struct vma;
 	int err = -EAGAIN;
 
-	memview_insertion_vma(&vma, vmf, range);
+	memview_insertion_vma(&vma, vmf, found->range);
 	down_read(&view->layout.lock);
-	if (memview_layout_is(&view->layout, vmf->pgoff, range))
+	if (!has_changed(view, found, vmf))
 		err = vm_insert_page(&vma, vmf->address, page);
 	up_read(&view->layout.lock);
 	return err;
@@ -167,17 +184,16 @@ static vm_fault_t get_page_of(struct memview_range *range, struct vm_fault *vmf,
 
 /* One round: resolve and commit. Consumes nothing of the caller's. */
 static vm_fault_t fault_range(struct memview_view *view,
-			      struct memview_range *range, struct vm_fault *vmf,
+			      const struct found *found, struct vm_fault *vmf,
 			      int *err)
 {
+	struct memview_range *range = found->range;
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
 	struct address_space *mapping;
 	struct folio *folio;
 	struct page *page;
 	vm_fault_t ret, major;
 
-	if (memview_map_cached(view, range, vmf, err))
-		return commit_result(*err);
 	ret = get_page_of(range, vmf, &page);
 	if (!(ret & VM_FAULT_LOCKED))
 		return ret;
@@ -191,7 +207,7 @@ static vm_fault_t fault_range(struct memview_view *view,
 			return ret | major;
 		}
 	}
-	*err = commit(view, range, vmf, page);
+	*err = commit(view, found, vmf, page);
 	if (write && !*err)
 		folio_mark_dirty(folio);
 	mapping = folio->mapping;
@@ -203,47 +219,71 @@ static vm_fault_t fault_range(struct memview_view *view,
 }
 
 /*
- * The range at the fault, if it allows the access. A signal is the answer of
- * the layout as it is now, not of a half-seen change: ask under the lock.
+ * Under the layout's lock: the range at the fault, if it allows the access. A
+ * signal is the answer of the layout as it is now, not of a half-seen change.
  */
-static vm_fault_t find_range(struct memview_view *view, struct vm_fault *vmf,
-			     struct memview_range **rangep)
+static vm_fault_t look_up(struct memview_view *view, struct vm_fault *vmf,
+			  struct memview_range **range, pgoff_t *first,
+			  pgoff_t *last)
+{
+	*range = memview_layout_at(&view->layout, vmf->pgoff, first, last);
+	if (!*range)
+		return VM_FAULT_SIGBUS;
+	return forbids(vmf, *range) ? VM_FAULT_SIGSEGV : 0;
+}
+
+/*
+ * Resolve and commit at once, from the page cache. Return: 0 if the source
+ * must be asked; then a reference of the range goes to *@found.
+ */
+static vm_fault_t fault_cached(struct memview_view *view, struct vm_fault *vmf,
+			       struct account *account, struct found *found,
+			       struct file **written)
 {
 	struct memview_range *range;
+	pgoff_t first, last;
+	vm_fault_t ret;
 
-	range = memview_layout_get(&view->layout, vmf->pgoff);
-	if (range && forbids(vmf, range)) {
-		memview_range_put(range);
-		range = memview_layout_get_locked(&view->layout, vmf->pgoff);
+	down_read(&view->layout.lock);
+	ret = look_up(view, vmf, &range, &first, &last);
+	if (!ret) {
+		account->kind = range->source->kind;
+		ret = memview_map_around(view, range, vmf, first, last);
+		if (!ret) {
+			refcount_inc(&range->refs);
+			found->range = range;
+			found->changes = view->layout.changes;
+		} else if (vmf->flags & FAULT_FLAG_WRITE) {
+			*written = get_file(range->source->vma.vm_file);
+		}
 	}
-	if (!range)
-		return VM_FAULT_SIGBUS;
-	if (forbids(vmf, range)) {
-		memview_range_put(range);
-		return VM_FAULT_SIGSEGV;
-	}
-	*rangep = range;
-	return 0;
+	up_read(&view->layout.lock);
+	return ret;
 }
 
 static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 			struct account *account)
 {
-	struct memview_range *range;
+	struct file *written = NULL;
+	struct found found;
 	vm_fault_t ret;
 	int err;
 
 	if (have_page_table(vmf))
 		return VM_FAULT_OOM;
 	do {
-		ret = find_range(view, vmf, &range);
+		ret = fault_cached(view, vmf, account, &found, &written);
 		if (ret)
-			return ret;
-		account->kind = range->source->kind;
+			break;
 		err = 0;
-		ret = fault_range(view, range, vmf, &err);
-		memview_range_put(range);
+		ret = fault_range(view, &found, vmf, &err);
+		memview_range_put(found.range);
 	} while (err == -EAGAIN && !fatal_signal_pending(current));
+	if (written) {
+		file_update_time(written);
+		balance_dirty_pages_ratelimited(written->f_mapping);
+		fput(written);
+	}
 	return ret;
 }
 
@@ -299,36 +339,52 @@ static bool shows(const struct memview_range *range, pgoff_t pgoff,
  * Is the page what the layout shows here, by a range that allows writing? The
  * page is locked.
  */
-static bool still_writable(struct memview_view *view,
-			   struct memview_range *range, struct vm_fault *vmf)
+static bool still_writable(struct memview_view *view, const struct found *found,
+			   struct vm_fault *vmf)
 {
 	bool is;
 
 	down_read(&view->layout.lock);
-	is = memview_layout_is(&view->layout, vmf->pgoff, range);
+	is = !has_changed(view, found, vmf);
 	up_read(&view->layout.lock);
-	return is && shows(range, vmf->pgoff, vmf->page);
+	return is && shows(found->range, vmf->pgoff, vmf->page);
+}
+
+/* As look_up(); a reference of the range goes to *@found. */
+static vm_fault_t find_range(struct memview_view *view, struct vm_fault *vmf,
+			     struct found *found)
+{
+	pgoff_t first, last;
+	vm_fault_t ret;
+
+	down_read(&view->layout.lock);
+	ret = look_up(view, vmf, &found->range, &first, &last);
+	found->changes = view->layout.changes;
+	if (!ret)
+		refcount_inc(&found->range->refs);
+	up_read(&view->layout.lock);
+	return ret;
 }
 
 static vm_fault_t mkwrite(struct memview_view *view, struct vm_fault *vmf,
 			  struct account *account)
 {
-	struct memview_range *range;
+	struct found found;
 	vm_fault_t ret;
 
-	ret = find_range(view, vmf, &range);
+	ret = find_range(view, vmf, &found);
 	if (ret)
 		return ret;
-	account->kind = range->source->kind;
+	account->kind = found.range->source->kind;
 	/* If not, a change is about to zap the PTE. */
 	ret = VM_FAULT_NOPAGE;
-	if (shows(range, vmf->pgoff, vmf->page))
-		ret = memview_source_mkwrite(range, vmf, vmf->page);
-	if ((ret & VM_FAULT_LOCKED) && !still_writable(view, range, vmf)) {
+	if (shows(found.range, vmf->pgoff, vmf->page))
+		ret = memview_source_mkwrite(found.range, vmf, vmf->page);
+	if ((ret & VM_FAULT_LOCKED) && !still_writable(view, &found, vmf)) {
 		unlock_page(vmf->page);
 		ret = VM_FAULT_NOPAGE;
 	}
-	memview_range_put(range);
+	memview_range_put(found.range);
 	return ret;
 }
 
@@ -380,13 +436,33 @@ static void memview_vma_close(struct vm_area_struct *vma)
 
 #ifdef MEMVIEW_HAVE_VMA_LOCK
 /*
- * ->fault maps around, since this may not sleep. But only with this here does
- * the core call ->fault under the lock of the VMA, instead of mmap_lock.
+ * A read fault comes here first, under RCU; what it cannot have at once is for
+ * ->fault. With this here the core calls that, too, under the lock of the VMA
+ * instead of mmap_lock. How many pages pay is not the core's to say.
  */
 static vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first,
 				    pgoff_t last)
 {
-	return 0;
+	struct memview_view *view = vmf->vma->vm_file->private_data;
+	struct account account = account_start();
+	struct memview_range *range;
+	pgoff_t low, high;
+	vm_fault_t ret;
+
+	if (pmd_none(READ_ONCE(*vmf->pmd)) ||
+	    !down_read_trylock(&view->layout.lock))
+		return 0;
+	ret = look_up(view, vmf, &range, &low, &high);
+	if (!ret) {
+		account.kind = range->source->kind;
+		ret = memview_map_around(view, range, vmf, low, high);
+	} else {
+		ret = 0; /* ->fault says so, too */
+	}
+	up_read(&view->layout.lock);
+	if (ret)
+		account_end(&account, view, vmf, ret);
+	return ret;
 }
 #endif
 

@@ -42,6 +42,7 @@ void memview_layout_init(struct memview_layout *layout)
 	mt_init_flags(&layout->tree, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN |
 					     MT_FLAGS_ALLOC_RANGE);
 	mt_set_external_lock(&layout->tree, &layout->lock);
+	layout->changes = 0;
 	layout->nr_ranges = 0;
 	layout->nr_pages = 0;
 }
@@ -173,6 +174,7 @@ int memview_layout_replace(struct memview_layout *layout, pgoff_t first,
 	if (range)
 		range->entries = 1;
 	mas_store_prealloc(&mas, range);
+	layout->changes++;
 	layout->nr_ranges += change.entries;
 	layout->nr_pages -= change.pages;
 	if (range)
@@ -199,52 +201,6 @@ struct memview_range *memview_layout_clear(struct memview_layout *layout)
 	layout->nr_pages = 0;
 	up_write(&layout->lock);
 	return dead;
-}
-
-/**
- * memview_layout_get_locked - the range at a page, for certain
- * @layout: Layout.
- * @pgoff: Page of the view.
- *
- * Context: May sleep.
- * Return: The range with a reference for the caller, or NULL: there is none.
- */
-struct memview_range *memview_layout_get_locked(struct memview_layout *layout,
-						pgoff_t pgoff)
-{
-	struct memview_range *range;
-
-	down_read(&layout->lock);
-	range = mtree_load(&layout->tree, pgoff);
-	if (range)
-		refcount_inc(&range->refs);
-	up_read(&layout->lock);
-	return range;
-}
-
-/**
- * memview_layout_get - the range at a page
- * @layout: Layout.
- * @pgoff: Page of the view.
- *
- * Lockless when there is one. It may be gone from the layout by the time it
- * is used: memview_layout_is() tells, under the lock.
- *
- * Context: May sleep.
- * Return: The range with a reference for the caller, or NULL: there is none.
- */
-struct memview_range *memview_layout_get(struct memview_layout *layout,
-					 pgoff_t pgoff)
-{
-	struct memview_range *range;
-
-	rcu_read_lock();
-	range = mtree_load(&layout->tree, pgoff);
-	if (range && !refcount_inc_not_zero(&range->refs))
-		range = NULL;
-	rcu_read_unlock();
-	/* "None" is answered by a signal: no half-seen change may cause it. */
-	return range ?: memview_layout_get_locked(layout, pgoff);
 }
 
 /**
@@ -287,26 +243,24 @@ bool memview_layout_is(struct memview_layout *layout, pgoff_t pgoff,
 }
 
 /**
- * memview_layout_clip - where around a page does the layout show this range?
+ * memview_layout_at - the range at a page, while the layout cannot change
  * @layout: Layout. The caller holds its lock.
- * @range: Range, of which the caller owns a reference.
  * @pgoff: Page of the view.
- * @first: First page of a span; set to where the range begins, if later.
- * @last: Last page of it; set to where the range ends, if earlier.
+ * @first: Set to the first page, around this one, at which it is shown.
+ * @last: Set to the last one.
  *
- * Return: Whether the layout shows @range at @pgoff. The span may be left
- *	empty.
+ * Return: The range, the layout's; or NULL.
  */
-bool memview_layout_clip(struct memview_layout *layout,
-			 const struct memview_range *range, pgoff_t pgoff,
-			 pgoff_t *first, pgoff_t *last)
+struct memview_range *memview_layout_at(struct memview_layout *layout,
+					pgoff_t pgoff, pgoff_t *first,
+					pgoff_t *last)
 {
 	MA_STATE(mas, &layout->tree, pgoff, pgoff);
+	struct memview_range *range;
 
 	lockdep_assert_held(&layout->lock);
-	if (mas_walk(&mas) != range)
-		return false;
-	*first = max(*first, mas.index);
-	*last = min(*last, mas.last);
-	return true;
+	range = mas_walk(&mas);
+	*first = mas.index;
+	*last = mas.last;
+	return range;
 }

@@ -93,16 +93,17 @@ static inline pgoff_t memview_file_pgoff(const struct memview_range *range,
 
 /**
  * struct memview_layout - which range is where
- * @tree: Range objects by page of the view. Written under @lock, read under
- *	RCU or @lock.
+ * @tree: Range objects by page of the view. Under @lock.
  * @lock: Held for writing while the tree changes, for reading from the last
  *	look at the tree to the PTE: no PTE can outlive the zap of a change.
+ * @changes: How often @tree has changed; under @lock.
  * @nr_ranges: Entries of @tree.
  * @nr_pages: Pages that have a range.
  */
 struct memview_layout {
 	struct maple_tree tree;
 	struct rw_semaphore lock;
+	unsigned long changes;
 	unsigned long nr_ranges;
 	unsigned long nr_pages;
 };
@@ -250,17 +251,13 @@ int memview_layout_replace(struct memview_layout *layout, pgoff_t first,
 			   pgoff_t last, struct memview_range *range,
 			   unsigned long *pages, struct memview_range **dead);
 struct memview_range *memview_layout_clear(struct memview_layout *layout);
-struct memview_range *memview_layout_get(struct memview_layout *layout,
-					 pgoff_t pgoff);
 struct memview_range *memview_layout_next(struct memview_layout *layout,
 					  pgoff_t *pgoff, pgoff_t *last);
-struct memview_range *memview_layout_get_locked(struct memview_layout *layout,
-						pgoff_t pgoff);
 bool memview_layout_is(struct memview_layout *layout, pgoff_t pgoff,
 		       const struct memview_range *range);
-bool memview_layout_clip(struct memview_layout *layout,
-			 const struct memview_range *range, pgoff_t pgoff,
-			 pgoff_t *first, pgoff_t *last);
+struct memview_range *memview_layout_at(struct memview_layout *layout,
+					pgoff_t pgoff, pgoff_t *first,
+					pgoff_t *last);
 struct memview_range *memview_range_alloc(struct memview_source *source,
 					  pgoff_t first, pgoff_t last,
 					  pgoff_t file_first, u32 flags);
@@ -281,8 +278,6 @@ vm_fault_t memview_source_fault(struct memview_range *range,
 vm_fault_t memview_source_mkwrite(struct memview_range *range,
 				  struct vm_fault *vmf, struct page *page);
 
-pgoff_t memview_source_end(const struct memview_source *source);
-
 /* watch.c */
 int memview_watch_init(void);
 void memview_watch_exit(void);
@@ -302,8 +297,9 @@ void memview_insertion_vma(struct vm_area_struct *vma,
 			   const struct memview_range *range);
 
 /* around.c */
-bool memview_map_cached(struct memview_view *view, struct memview_range *range,
-			struct vm_fault *vmf, int *err);
+vm_fault_t memview_map_around(struct memview_view *view,
+			      struct memview_range *range, struct vm_fault *vmf,
+			      pgoff_t low, pgoff_t high);
 struct page *memview_cached_page(struct memview_range *range,
 				 struct vm_fault *vmf);
 

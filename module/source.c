@@ -195,18 +195,6 @@ put_files:
 }
 
 /**
- * memview_source_end - where a source ends
- * @source: Source.
- *
- * Return: The first page that it does not have.
- */
-pgoff_t memview_source_end(const struct memview_source *source)
-{
-	return DIV_ROUND_UP(i_size_read(file_inode(source->vma.vm_file)),
-			    PAGE_SIZE);
-}
-
-/**
  * memview_source_put - give a reference back
  * @source: With the last one its files are closed. It is unlinked already.
  *
@@ -410,9 +398,8 @@ vm_fault_t memview_source_mkwrite(struct memview_range *range,
 {
 	struct memview_source *source = range->source;
 	pgoff_t file_pgoff = memview_file_pgoff(range, vmf->pgoff);
-	struct vm_area_struct vma;
 	struct vm_fault svmf = {
-		.vma = &vma,
+		.vma = &source->vma,
 		.gfp_mask = vmf->gfp_mask,
 		.pgoff = file_pgoff,
 		.address = file_pgoff << PAGE_SHIFT,
@@ -430,7 +417,6 @@ vm_fault_t memview_source_mkwrite(struct memview_range *range,
 		return lock_if_there(source, folio) ? VM_FAULT_LOCKED :
 						      VM_FAULT_NOPAGE;
 	}
-	copy_vma(&vma, source, vmf->vma);
 	ret = source->vma.vm_ops->page_mkwrite(&svmf);
 	if (ret & (VM_FAULT_ERROR | VM_FAULT_NOPAGE))
 		return ret;
