@@ -31,8 +31,6 @@ struct {
 
 static __always_inline __u64 size_of(unsigned long first, unsigned long last)
 {
-	if (last >= ~0UL >> PAGE_SHIFT)
-		return 0;
 	return (last - first + 1) << PAGE_SHIFT;
 }
 
@@ -193,6 +191,7 @@ int BPF_PROG(on_fault, struct memview *view, unsigned long pgoff,
 	event->addr = addr;
 	event->access = access_of(flags);
 	event->result = how;
+	event->kind = kind;
 	event->took = latency;
 	bpf_ringbuf_submit(event, 0);
 	return 0;
