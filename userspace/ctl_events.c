@@ -222,21 +222,13 @@ static uint64_t count_misses(const struct bpf_object *object)
 static void report_lost(struct watch *watch, struct events_bpf *skel)
 {
 	uint64_t lost = skel->bss->lost + count_misses(skel->obj);
-	struct json_object *r;
 
 	if (lost == watch->lost)
 		return;
-	if (out_json) {
-		r = json_object_new_object();
-		put_string(r, "event", "lost");
-		put_u64(r, "count", lost - watch->lost);
-		out_stream(r, event_columns);
-	} else {
-		fflush(stdout);
-		fprintf(stderr,
-			"memviewctl: %llu events lost: filter more, or give --buffer a larger size\n",
-			(unsigned long long)(lost - watch->lost));
-	}
+	out_lost("event", lost - watch->lost, "events");
+	if (!watch->lost)
+		ctl_error(CTL_OK, NULL,
+			  "to lose none, filter more, or give --buffer a larger size");
 	watch->lost = lost;
 }
 
