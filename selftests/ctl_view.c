@@ -367,6 +367,8 @@ TEST_F(ctl_view, stats)
 	size_t i, n;
 
 	ASSERT_EQ(0, client_call(&self->client, client_touches, &mem, sizeof(mem)));
+	/* Or writeback takes its pages between the two. */
+	ASSERT_EQ(0, fsync(self->file.fd));
 	list = ctl_json("list");
 	stats = ctl_json("stats");
 	ASSERT_NE(NULL, stats);

@@ -227,8 +227,9 @@ static void report_lost(struct watch *watch, struct events_bpf *skel)
 		return;
 	out_lost("event", lost - watch->lost, "events");
 	if (!watch->lost)
-		ctl_error(CTL_OK, NULL,
-			  "to lose none, filter more, or give --buffer a larger size");
+		ctl_error(
+			CTL_OK, NULL,
+			"to lose none, filter more, or give --buffer a larger size");
 	watch->lost = lost;
 }
 

@@ -202,8 +202,8 @@ static void print_hist(struct json_object *record)
 		json_object_object_get(record, "sum_ns"));
 	struct json_object *mean = json_object_new_uint64(sum / (count ?: 1));
 	char *mean_text = out_format(mean, OUT_NS);
-	char *max_text = out_format(json_object_object_get(record, "max_ns"),
-				    OUT_NS);
+	char *max_text =
+		out_format(json_object_object_get(record, "max_ns"), OUT_NS);
 
 	printf("View %s, %s%s%s: %llu (%s failed), mean %s, longest %s\n",
 	       json_object_get_string(json_object_object_get(record, "view")),

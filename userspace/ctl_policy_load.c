@@ -124,8 +124,9 @@ static int set_members(struct policy_object *object,
 		status = get_policy_member(object, "flags", &flags,
 					   sizeof(flags));
 		flags |= POLICY_AUDIT;
-		status = status ?: set_policy_member(object, "flags", &flags,
-						     sizeof(flags));
+		status = status ?:
+				  set_policy_member(object, "flags", &flags,
+						    sizeof(flags));
 	}
 	return status;
 }
@@ -148,10 +149,9 @@ static int read_members(const struct policy_object *object,
 
 	policy->name[sizeof(policy->name) - 1] = 0;
 	return status ?:
-	       get_policy_member(object, "flags", &policy->flags,
-				 sizeof(policy->flags)) ?:
-	       get_policy_member(object, "priority", &policy->priority,
-				 sizeof(policy->priority));
+		       get_policy_member(object, "flags", &policy->flags, sizeof(policy->flags)) ?:
+		       get_policy_member(object, "priority", &policy->priority,
+					 sizeof(policy->priority));
 }
 
 static int attach_failed(int err, const char *name)

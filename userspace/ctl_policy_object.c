@@ -132,10 +132,11 @@ int open_policy(const char *path, bool has_name, struct policy_object *policy)
 	*policy = (struct policy_object){ .path = path };
 	policy->object = bpf_object__open_file(path, NULL);
 	if (!policy->object) {
-		status = ctl_error(CTL_FAILED,
-				   "Give the object file of a policy, as clang -target bpf -g makes it.",
-				   "cannot open %s as a BPF object: %s", path,
-				   error_text(-errno));
+		status = ctl_error(
+			CTL_FAILED,
+			"Give the object file of a policy, as clang -target bpf -g makes it.",
+			"cannot open %s as a BPF object: %s", path,
+			error_text(-errno));
 		log_explain();
 		return status;
 	}

@@ -96,9 +96,10 @@ static int not_a_record(size_t size)
 	static bool said;
 
 	if (!said)
-		ctl_error(CTL_OK, NULL,
-			  "a record of %zu bytes is none of audit-all's: such are not printed",
-			  size);
+		ctl_error(
+			CTL_OK, NULL,
+			"a record of %zu bytes is none of audit-all's: such are not printed",
+			size);
 	said = true;
 	return 0;
 }

@@ -220,7 +220,8 @@ static int watch(const struct policy *policy)
 		status = ctl_error(CTL_FAILED, NULL,
 				   "policy %s has been unloaded", policy->name);
 	else if (to_follow.records < 0)
-		status = ctl_error(CTL_FAILED, "Of the samples, audit-all does.",
+		status = ctl_error(CTL_FAILED,
+				   "Of the samples, audit-all does.",
 				   "policy %s writes no records", policy->name);
 	else
 		status = follow_policy(&to_follow, link, policy->name);

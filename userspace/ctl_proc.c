@@ -87,9 +87,8 @@ static void add_mapping(struct mappers *mappers, pid_t pid, const char *line)
 	char perms[5], comm[32];
 	int name = 0;
 
-	if (sscanf(line,
-		   "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %*s %n", &start,
-		   &end, perms, &offset, &name) != 4 ||
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %*s %n",
+		   &start, &end, perms, &offset, &name) != 4 ||
 	    !name || strcmp(line + name, mappers->name))
 		return;
 	mapping = json_object_new_object();

@@ -103,8 +103,7 @@ static struct json_object *pick(const char *const *names, uint32_t n,
 /** name_kind - @kind: of enum memview_source_kind */
 struct json_object *name_kind(uint32_t kind)
 {
-	static const char *const names[] = { "file", "memfd", "tmpfs",
-					     "none" };
+	static const char *const names[] = { "file", "memfd", "tmpfs", "none" };
 
 	return pick(names, ARRAY_SIZE(names), kind);
 }
