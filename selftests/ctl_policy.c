@@ -19,12 +19,16 @@ FIXTURE(ctl_policy)
 
 FIXTURE_SETUP(ctl_policy)
 {
+	struct said said;
+
 	ASSERT_EQ(0, klog_start(&self->klog));
 	SOURCE_OPEN_OR_SKIP(&self->file, SOURCE_EXT4, SIZE);
 	self->memfd = memfd_filled(SIZE, 1);
 	self->control = view_create(SIZE);
 	ASSERT_LE(0, self->control);
 	self->id = ctl_view_id(self->control);
+	/* A test before this one may have died. */
+	ASSERT_RUN(0, &said, "rm -f " PIN "*");
 	ASSERT_EQ(0, policies_left());
 }
 
