@@ -353,25 +353,6 @@ TEST_F(ctl_policy, verifier)
 	EXPECT_SAYS(said.err, "BEGIN PROG LOAD LOG");
 }
 
-/* As many as there can be; the one too many is told so. */
-TEST_F(ctl_policy, too_many)
-{
-	struct said said;
-	int i;
-
-	ASSERT_RUN(0, &said, "for i in $(seq 1 64); do memviewctl policy load " OBJ
-		   "small.bpf.o -P -n p$i || exit; done", build_dir());
-	EXPECT_EQ(64, json_object_array_length(ctl_json("policy list")));
-	EXPECT_RUN(CTL_FAILED, &said, "memviewctl policy load " OBJ "small.bpf.o -P -n p65",
-		   build_dir());
-	EXPECT_SAYS(said.err, "unload one");
-	EXPECT_NE(0, access(PIN "p65", F_OK));
-	ASSERT_RUN(0, &said, "rm " PIN "p*");
-	for (i = 0; policies_left() && i < 3; i++)
-		;
-	EXPECT_EQ(0, policies_left());
-}
-
 /* Objects are not bound to the kernel that they were compiled for. */
 TEST_F(ctl_policy, built_for_another_kernel)
 {
