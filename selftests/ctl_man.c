@@ -76,7 +76,7 @@ static void be_busy(FIXTURE_DATA(ctl_man) *self)
 		probe_read(self->mem + 32 * MiB + i % 256 * PAGE, &word);
 		probe_read(self->mem + 33 * MiB, &word);
 		view_unmap(self->control, 32 * MiB, MiB);
-		sleep_ms(5);
+		sleep_ms(20);
 	}
 }
 
