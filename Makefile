@@ -68,4 +68,4 @@ uninstall: ## remove what install has put there
 clean: ## remove what was built here (the cached SDK root stays)
 	rm -rf build
 
-.PHONY: all help demo test style module userspace selftests build-guest install uninstall clean
+.PHONY: all help demo test check-debug coverage style module userspace selftests build-guest install uninstall clean
