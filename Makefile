@@ -31,6 +31,12 @@ demo: ## boot a VM and show what memview does
 test: ## boot VMs and run the tests (KERNEL=6.12 or 7; TEST='-v revoke' for some)
 	@scripts/test --kernel $(KERNEL) $(TEST)
 
+check-debug: ## run the tests on kernels with KASAN, lockdep, kmemleak... and with KCSAN (TEST as above)
+	@scripts/check-debug $(TEST)
+
+coverage: ## which lines and branches of the module do the tests reach? (TEST as above)
+	@scripts/coverage $(TEST)
+
 style: ## check the code's style: clang-format, sparse, W=1, shellcheck
 	@scripts/style
 
@@ -73,4 +79,4 @@ uninstall: ## remove what install has put there
 clean: ## remove what was built here (the cached SDK root stays)
 	rm -rf build
 
-.PHONY: all help demo test style module userspace selftests build-guest install uninstall clean
+.PHONY: all help demo test check-debug coverage style module userspace selftests build-guest install uninstall clean
