@@ -13,6 +13,7 @@ BUILD	:= $(TOP)/build/$(KREL)
 DESTDIR	?=
 PREFIX	?= /usr/local
 MODDIR	?= /lib/modules/$(KREL)/updates
+COMPLETION := $(PREFIX)/share/bash-completion/completions/memviewctl
 
 export KREL BUILD
 
@@ -33,11 +34,20 @@ test: ## boot VMs and run the tests (KERNEL=6.12 or 7; TEST='-v revoke' for some
 bench: ## boot VMs and measure views against what they replace (BENCH='--check')
 	@scripts/bench --kernel $(KERNEL) $(BENCH)
 
+check-debug: ## run the tests on kernels with KASAN, lockdep, kmemleak... and with KCSAN (TEST as above)
+	@scripts/check-debug $(TEST)
+
+coverage: ## which lines and branches of the module do the tests reach? (TEST as above)
+	@scripts/coverage $(TEST)
+
 style: ## check the code's style: clang-format, sparse, W=1, shellcheck
 	@scripts/style
 
 module: ## memview.ko alone
 	@$(MAKE) --no-print-directory -C module all
+
+# BPF programs are compiled against the types of the module that was built.
+userspace selftests: module
 
 userspace: ## the tools alone
 	@$(MAKE) --no-print-directory -C userspace all
@@ -57,16 +67,23 @@ install: ## install what `make` has built (DESTDIR, PREFIX)
 	install -D -m 644 $(BUILD)/module/memview.ko $(DESTDIR)$(MODDIR)/memview.ko
 	install -D -m 644 scripts/70-memview.rules $(DESTDIR)/usr/lib/udev/rules.d/70-memview.rules
 	install -D -m 644 include/uapi/linux/memview.h $(DESTDIR)$(PREFIX)/include/linux/memview.h
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/bin/memview-demo
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/bin/memview-demo $(BUILD)/bin/memviewctl
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/memview/bpf $(BUILD)/bpf/policy_*.bpf.o
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/memview bpf/*.bt
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 userspace/man/memviewctl.8
+	install -D -m 644 userspace/completion/memviewctl $(DESTDIR)$(COMPLETION)
 	@[ -n "$(DESTDIR)" ] || { depmod $(KREL); udevadm control --reload 2>/dev/null || true; }
-	@echo "installed; 'modprobe memview' loads it"
+	@echo "installed; 'modprobe memview' loads it, 'memviewctl doctor' says what else is missing"
 
 uninstall: ## remove what install has put there
 	rm -f $(DESTDIR)$(MODDIR)/memview.ko $(DESTDIR)/usr/lib/udev/rules.d/70-memview.rules \
-		$(DESTDIR)$(PREFIX)/include/linux/memview.h $(DESTDIR)$(PREFIX)/bin/memview-demo
+		$(DESTDIR)$(PREFIX)/include/linux/memview.h $(DESTDIR)$(PREFIX)/bin/memview-demo \
+		$(DESTDIR)$(PREFIX)/bin/memviewctl $(DESTDIR)$(PREFIX)/share/man/man8/memviewctl.8 \
+		$(DESTDIR)$(COMPLETION)
+	rm -rf $(DESTDIR)$(PREFIX)/lib/memview $(DESTDIR)$(PREFIX)/share/memview
 	@[ -n "$(DESTDIR)" ] || depmod $(KREL)
 
 clean: ## remove what was built here (the cached SDK root stays)
 	rm -rf build
 
-.PHONY: all help demo test bench style module userspace selftests benchmarks build-guest install uninstall clean
+.PHONY: all help demo test bench check-debug coverage style module userspace selftests benchmarks build-guest install uninstall clean

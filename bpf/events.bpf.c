@@ -14,6 +14,10 @@
 char _license[] SEC("license") = "GPL";
 
 #define PAGE_SHIFT 12
+#define S_IFMT 0170000
+#define S_IFREG 0100000
+#define TMPFS_MAGIC 0x01021994
+#define SB_NOUSER (1UL << 31)
 
 /* 0 for any. */
 const volatile __u64 filter_view;
@@ -31,8 +35,6 @@ struct {
 
 static __always_inline __u64 size_of(unsigned long first, unsigned long last)
 {
-	if (last >= ~0UL >> PAGE_SHIFT)
-		return 0;
 	return (last - first + 1) << PAGE_SHIFT;
 }
 
@@ -67,6 +69,22 @@ static __always_inline struct event *begin(const struct memview *view,
 	event->tid = id;
 	bpf_get_current_comm(event->comm, sizeof(event->comm));
 	return event;
+}
+
+/*
+ * As bpf_memview_get_source_info() has it, which cannot be called here: the
+ * module's BTF may have several copies of struct file, and then the verifier
+ * takes a tracepoint's file for another type than that of the function.
+ */
+static __always_inline __u32 kind_of(struct file *file)
+{
+	struct inode *inode = file->f_inode;
+	struct super_block *sb = inode->i_sb;
+
+	if (sb->s_magic != TMPFS_MAGIC || (inode->i_mode & S_IFMT) != S_IFREG)
+		return MEMVIEW_SOURCE_FILE;
+	return sb->s_flags & SB_NOUSER ? MEMVIEW_SOURCE_MEMFD :
+					 MEMVIEW_SOURCE_TMPFS;
 }
 
 SEC("tp_btf/memview_create")
@@ -108,7 +126,6 @@ SEC("tp_btf/memview_map")
 int BPF_PROG(on_map, struct memview *view, struct file *file,
 	     const struct memview_map_fd_info *info, int err)
 {
-	struct memview_source_info source;
 	struct event *event;
 
 	if (!file || !info)
@@ -116,10 +133,9 @@ int BPF_PROG(on_map, struct memview *view, struct file *file,
 	event = begin(view, EVENT_MAP, err);
 	if (!event)
 		return 0;
-	bpf_memview_get_source_info(file, &source);
-	event->kind = source.kind;
-	event->dev = source.dev;
-	event->ino = source.ino;
+	event->kind = kind_of(file);
+	event->dev = file->f_inode->i_sb->s_dev;
+	event->ino = file->f_inode->i_ino;
 	event->offset = info->mem_offset;
 	event->size = info->size;
 	event->fd_offset = info->fd_offset;
@@ -193,6 +209,7 @@ int BPF_PROG(on_fault, struct memview *view, unsigned long pgoff,
 	event->addr = addr;
 	event->access = access_of(flags);
 	event->result = how;
+	event->kind = kind;
 	event->took = latency;
 	bpf_ringbuf_submit(event, 0);
 	return 0;

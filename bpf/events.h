@@ -55,9 +55,6 @@ enum event_cause {
 };
 
 /*
- * A span that has no end (a whole view is revoked, a file is truncated) has
- * @size 0, in a zap, a revoke and an invalidate.
- *
  * The type says which members have a meaning; the others are 0. Sizes and
  * offsets in bytes, times in nanoseconds (@time of CLOCK_MONOTONIC).
  */

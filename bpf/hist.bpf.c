@@ -17,7 +17,7 @@ __u64 lost;
 
 struct {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 16384);
+	__uint(max_entries, 65536);
 	__type(key, struct hist_key);
 	__type(value, struct hist);
 } hists SEC(".maps");

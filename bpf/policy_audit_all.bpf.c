@@ -9,8 +9,9 @@
  * and lets all of them pass. Load it in the foreground and memviewctl prints
  * the records; it is also the pattern for a collector of your own.
  *
- * Its priority is the lowest number there is, so that it sees requests that
- * another policy goes on to refuse; the refusal is recorded after it.
+ * Its priority is the lowest number there is, that of the other samples is 100:
+ * so it sees requests that another policy goes on to refuse, whichever was
+ * loaded first. The refusal is recorded after the request.
  *
  * A record that finds no room is counted in "lost", and the request passes: an
  * auditor that is too slow does not stop the machine.

@@ -39,5 +39,6 @@ SEC(".struct_ops.link")
 struct memview_policy_ops deny_exec = {
 	.map_fd = (void *)map_fd,
 	.mmap = (void *)mmap,
+	.priority = 100,
 	.name = "deny-exec",
 };

@@ -38,5 +38,6 @@ int BPF_PROG(map_fd, struct memview *view, struct file *file,
 SEC(".struct_ops.link")
 struct memview_policy_ops sealed_only = {
 	.map_fd = (void *)map_fd,
+	.priority = 100,
 	.name = "sealed-only",
 };

@@ -174,11 +174,17 @@ static const char *key_of(u64 id, const char *what)
 TEST_F(bpftrace, faultlat)
 {
 	struct view_info info = {};
+	struct source file;
 	uint64_t word;
 	uint32_t code;
 	int i;
 
+	SOURCE_OPEN_OR_SKIP(&file, SOURCE_EXT4, 2 * PAGE);
+	ASSERT_EQ(0, source_fill(&file, FILE_ID));
+	ASSERT_EQ(0, view_map(self->control, file.fd, 0, 2 * PAGE, SIZE - 4 * PAGE, MAP_RW));
 	START("faultlat.bt");
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, probe_read(self->mem + SIZE - (4 - i) * PAGE, &word));
 	for (i = 0; i < 20; i++)
 		ASSERT_EQ(0, probe_read(self->mem + i * PAGE, &word));
 	for (i = 0; i < 7; i++)
@@ -197,17 +203,20 @@ TEST_F(bpftrace, faultlat)
 	ASSERT_EQ(0, view_info(self->control, &info));
 	STOP();
 
-	EXPECT_EQ(20, number(self, "faults", key_of(self->id, "read")));
-	EXPECT_EQ(7, number(self, "faults", key_of(self->id, "upgrade")));
-	EXPECT_EQ(13, number(self, "faults", key_of(self->id, "write")));
-	EXPECT_EQ(4, number(self, "faults", key_of(self->id, "exec")));
-	EXPECT_EQ(20, histogram(self, key_of(self->id, "read")));
-	EXPECT_EQ(7, histogram(self, key_of(self->id, "upgrade")));
-	EXPECT_EQ(13, histogram(self, key_of(self->id, "write")));
-	EXPECT_EQ(4, histogram(self, key_of(self->id, "exec")));
+	EXPECT_EQ(20, number(self, "faults", key_of(self->id, "memfd, read")));
+	EXPECT_EQ(7, number(self, "faults", key_of(self->id, "memfd, upgrade")));
+	EXPECT_EQ(13, number(self, "faults", key_of(self->id, "memfd, write")));
+	EXPECT_EQ(4, number(self, "faults", key_of(self->id, "memfd, exec")));
+	EXPECT_EQ(2, number(self, "faults", key_of(self->id, "file, read")));
+	EXPECT_EQ(2, histogram(self, key_of(self->id, "file, read")));
+	EXPECT_EQ(20, histogram(self, key_of(self->id, "memfd, read")));
+	EXPECT_EQ(7, histogram(self, key_of(self->id, "memfd, upgrade")));
+	EXPECT_EQ(13, histogram(self, key_of(self->id, "memfd, write")));
+	EXPECT_EQ(4, histogram(self, key_of(self->id, "memfd, exec")));
 	EXPECT_EQ(3, number(self, "signals", key_of(self->id, "SIGBUS")));
 	EXPECT_EQ(2, number(self, "signals", key_of(self->id, "SIGSEGV")));
-	EXPECT_EQ(44, info.faults);
+	EXPECT_EQ(46, info.faults);
+	EXPECT_EQ(NULL, strstr(self->text, "@kind")) TH_LOG("%s", self->text);
 	EXPECT_EQ(5, info.fault_errors);
 }
 

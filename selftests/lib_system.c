@@ -115,7 +115,7 @@ static bool is_splat(const char *text)
 {
 	static const char *const patterns[] = {
 		"BUG:", "BUG at", "kernel BUG", "WARNING:", "Oops", "KASAN",
-		"KCSAN", "KFENCE", "KMSAN", "UBSAN", "INFO: possible ",
+		"KFENCE", "KMSAN", "UBSAN", "INFO: possible ", "INFO: task ",
 		"INFO: trying ", "INFO: inconsistent ", "suspicious RCU",
 		"suspicious rcu", "refcount_t:", "Bad page", "bad page",
 		"Bad rss-counter", "blocked for more than", "soft lockup",
@@ -130,6 +130,9 @@ static bool is_splat(const char *text)
 	/* What user space did, not the kernel. */
 	if (strstr(text, "traps: "))
 		return false;
+	/* The kernel has data races of its own. */
+	if (strstr(text, "KCSAN"))
+		return strstr(text, "[memview]") != NULL;
 	for (i = 0; i < ARRAY_SIZE(patterns); i++)
 		if (strstr(text, patterns[i]))
 			return true;

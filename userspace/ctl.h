@@ -65,6 +65,7 @@ bool have_module(void);
 bool have_btf(const char *name);
 bool have_privileges(void);
 bool have_bpffs(void);
+bool is_initial_namespace(const char *kind);
 const char *errno_name(int err);
 
 /* ctl_log.c */
@@ -76,7 +77,7 @@ int load_failed(int err, const char *what);
 
 /* ctl_proc.c */
 struct json_object *get_mappers(uint64_t id);
-void get_comm(pid_t pid, char *comm, size_t size);
+void get_owner_comm(pid_t pid, char *comm, size_t size);
 struct open_files *list_files(pid_t pid);
 const char *find_path(const struct open_files *files, uint32_t dev,
 		      uint64_t ino);

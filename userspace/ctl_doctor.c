@@ -112,8 +112,8 @@ static void check_rights(struct findings *f)
 {
 	bool good = have_privileges();
 
-	find(f, good, "privileges", good ? "CAP_SYS_ADMIN" : "none",
-	     "Run memviewctl as root.");
+	find(f, good, "privileges", good ? "CAP_SYS_ADMIN" : "no CAP_SYS_ADMIN",
+	     "Run memviewctl as root, outside of containers.");
 	find(f, have_bpffs(), "bpffs",
 	     have_bpffs() ? "/sys/fs/bpf" : "not mounted",
 	     "Mount it, for policy load --pin: mount -t bpf none /sys/fs/bpf");
@@ -122,7 +122,7 @@ static void check_rights(struct findings *f)
 static void check_policies(struct findings *f)
 {
 	char path[PATH_MAX], real[PATH_MAX] = "";
-	bool good = !find_policy_object("deny-exec", path, sizeof(path)) &&
+	bool good = find_policy_object("deny-exec", path, sizeof(path)) &&
 		    realpath(path, real);
 
 	find(f, good, "policies", good ? real : "not found",

@@ -3,11 +3,13 @@
  * ctl_env.c - what memviewctl needs of the machine, and how it says no
  */
 #include <errno.h>
+#include <linux/btf.h>
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/vfs.h>
 #include <unistd.h>
 
@@ -45,13 +47,39 @@ bool have_module(void)
 
 bool have_btf(const char *name)
 {
+	uint16_t magic = 0;
 	char path[64];
+	FILE *file;
 
 	snprintf(path, sizeof(path), "/sys/kernel/btf/%s", name);
-	return !access(path, R_OK);
+	file = fopen(path, "re");
+	if (!file)
+		return false;
+	if (fread(&magic, sizeof(magic), 1, file) != 1)
+		magic = 0;
+	fclose(file);
+	return magic == BTF_MAGIC;
 }
 
-/* The BTF of a module is given to CAP_SYS_ADMIN only. */
+/**
+ * is_initial_namespace - is this process in the machine's own namespace?
+ * @kind: As in /proc/self/ns: "pid" or "user".
+ */
+bool is_initial_namespace(const char *kind)
+{
+	/* Fixed numbers of the kernel's ABI. */
+	ino_t ino = !strcmp(kind, "pid") ? 0xeffffffc : 0xeffffffd;
+	struct stat st;
+	char path[32];
+
+	snprintf(path, sizeof(path), "/proc/self/ns/%s", kind);
+	return !stat(path, &st) && st.st_ino == ino;
+}
+
+/*
+ * The BTF of a module is given to CAP_SYS_ADMIN only, and that of a user
+ * namespace does not count.
+ */
 bool have_privileges(void)
 {
 	unsigned long long caps = 0;
@@ -65,7 +93,7 @@ bool have_privileges(void)
 		if (sscanf(line, "CapEff: %llx", &caps) == 1)
 			break;
 	fclose(status);
-	return caps >> CAP_SYS_ADMIN & 1;
+	return caps >> CAP_SYS_ADMIN & 1 && is_initial_namespace("user");
 }
 
 bool have_bpffs(void)
@@ -83,8 +111,9 @@ bool have_bpffs(void)
 int need_bpf(void)
 {
 	if (!have_privileges())
-		return ctl_error(CTL_ENV, "Run it as root.",
-				 "not permitted: BPF needs CAP_SYS_ADMIN");
+		return ctl_error(
+			CTL_ENV, "Run it as root, outside of containers.",
+			"not permitted: BPF needs CAP_SYS_ADMIN in the initial user namespace");
 	if (!have_module())
 		return ctl_error(CTL_ENV, "Load it: modprobe memview",
 				 "the module memview is not loaded");

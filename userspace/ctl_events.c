@@ -66,7 +66,6 @@ static const struct out_column event_columns[] = {
 	{ "offset", "offset", OUT_HEX },
 	{ "old_size", "old_size", OUT_HEX },
 	{ "size", "size", OUT_HEX },
-	{ "to_end", "to_end", OUT_PLAIN },
 	{ "flags", "flags", OUT_PLAIN },
 	{ "address", "address", OUT_HEX },
 	{ "protection", "prot", OUT_PLAIN },
@@ -96,15 +95,6 @@ static void put_span(struct json_object *r, const struct event *e)
 	put_u64(r, "size", e->size);
 }
 
-/* A span may have no end. */
-static void put_size(struct json_object *r, const struct event *e)
-{
-	if (e->size)
-		put_u64(r, "size", e->size);
-	else
-		put_bool(r, "to_end", true);
-}
-
 static void put_source(struct json_object *r, const struct event *e)
 {
 	json_object_object_add(r, "dev", name_device(e->dev));
@@ -117,6 +107,7 @@ static void put_fault(struct json_object *r, const struct event *e)
 	put_u64(r, "offset", e->offset);
 	put_u64(r, "address", e->addr);
 	put_name(r, "access", access_names, ACCESSES, e->access);
+	json_object_object_add(r, "kind", name_kind(e->kind));
 	put_name(r, "result", result_names, RESULTS, e->result);
 	put_u64(r, "latency_ns", e->took);
 }
@@ -144,11 +135,8 @@ static void put_details(struct json_object *r, const struct event *e)
 		put_source(r, e);
 		break;
 	case EVENT_UNMAP:
-		put_span(r, e);
-		break;
 	case EVENT_REVOKE:
-		put_u64(r, "offset", e->offset);
-		put_size(r, e);
+		put_span(r, e);
 		break;
 	case EVENT_GET_VIEWFD:
 		if (!e->err)
@@ -163,8 +151,7 @@ static void put_details(struct json_object *r, const struct event *e)
 		put_fault(r, e);
 		break;
 	case EVENT_ZAP:
-		put_u64(r, "offset", e->offset);
-		put_size(r, e);
+		put_span(r, e);
 		put_name(r, "cause", cause_names, CAUSES, e->cause);
 		put_u64(r, "latency_ns", e->took);
 		break;
@@ -173,7 +160,7 @@ static void put_details(struct json_object *r, const struct event *e)
 		return;
 	case EVENT_INVALIDATE:
 		put_source(r, e);
-		put_size(r, e);
+		put_u64(r, "size", e->size);
 		put_name(r, "cause", cause_names, CAUSES, e->cause);
 		break;
 	}
@@ -235,21 +222,14 @@ static uint64_t count_misses(const struct bpf_object *object)
 static void report_lost(struct watch *watch, struct events_bpf *skel)
 {
 	uint64_t lost = skel->bss->lost + count_misses(skel->obj);
-	struct json_object *r;
 
 	if (lost == watch->lost)
 		return;
-	if (out_json) {
-		r = json_object_new_object();
-		put_string(r, "event", "lost");
-		put_u64(r, "count", lost - watch->lost);
-		out_stream(r, event_columns);
-	} else {
-		fflush(stdout);
-		fprintf(stderr,
-			"memviewctl: %llu events lost: filter more, or give --buffer a larger size\n",
-			(unsigned long long)(lost - watch->lost));
-	}
+	out_lost("event", lost - watch->lost, "events");
+	if (!watch->lost)
+		ctl_error(
+			CTL_OK, NULL,
+			"to lose none, filter more, or give --buffer a larger size");
 	watch->lost = lost;
 }
 
@@ -257,7 +237,8 @@ static int open_programs(const struct watch *watch, struct events_bpf **skel)
 {
 	struct bpf_program *program;
 	struct events_bpf *s;
-	uint32_t type = 0;
+	char name[32];
+	uint32_t type;
 	int err;
 
 	s = events_bpf__open();
@@ -267,9 +248,11 @@ static int open_programs(const struct watch *watch, struct events_bpf **skel)
 	s->rodata->filter_pid = watch->pid;
 	s->rodata->filter_failed = watch->failed;
 	bpf_map__set_max_entries(s->maps.events, watch->buffer);
-	/* They stand in the order of enum event_type. */
-	bpf_object__for_each_program(program, s->obj)
-		bpf_program__set_autoload(program, watch->wanted >> type++ & 1);
+	for (type = 0; type < EVENT_TYPES; type++) {
+		snprintf(name, sizeof(name), "on_%s", event_names[type]);
+		program = bpf_object__find_program_by_name(s->obj, name);
+		bpf_program__set_autoload(program, watch->wanted >> type & 1);
+	}
 	err = events_bpf__load(s);
 	if (!err)
 		err = events_bpf__attach(s);
@@ -332,7 +315,8 @@ static error_t parse_watch(int key, char *arg, struct argp_state *state)
 		watch->wanted |= parse_events(arg, state);
 		return 0;
 	case 'p':
-		if (parse_number(arg, &watch->pid) || !watch->pid)
+		if (parse_number(arg, &watch->pid) || !watch->pid ||
+		    watch->pid > INT32_MAX)
 			argp_error(state, "'%s' is not the ID of a process",
 				   arg);
 		return 0;

@@ -159,10 +159,10 @@ static struct json_object *make_hist(const struct entry *e, bool split)
 
 static void print_ns(struct json_object *value, const char *end)
 {
-	char text[32];
+	char *text = out_format(value, OUT_NS);
 
-	out_format_value(text, sizeof(text), value, OUT_NS);
 	printf("%10s%s", text, end);
+	free(text);
 }
 
 static void print_bars(struct json_object *slots)
@@ -201,19 +201,20 @@ static void print_hist(struct json_object *record)
 	uint64_t sum = json_object_get_uint64(
 		json_object_object_get(record, "sum_ns"));
 	struct json_object *mean = json_object_new_uint64(sum / (count ?: 1));
-	char text[32], max[32];
+	char *mean_text = out_format(mean, OUT_NS);
+	char *max_text =
+		out_format(json_object_object_get(record, "max_ns"), OUT_NS);
 
-	out_format_value(text, sizeof(text), mean, OUT_NS);
-	out_format_value(max, sizeof(max),
-			 json_object_object_get(record, "max_ns"), OUT_NS);
-	json_object_put(mean);
 	printf("View %s, %s%s%s: %llu (%s failed), mean %s, longest %s\n",
 	       json_object_get_string(json_object_object_get(record, "view")),
 	       json_object_get_string(json_object_object_get(record, "kind")),
 	       detail ? " " : "", detail ? json_object_get_string(detail) : "",
 	       (unsigned long long)count,
 	       json_object_get_string(json_object_object_get(record, "errors")),
-	       text, max);
+	       mean_text, max_text);
+	free(max_text);
+	free(mean_text);
+	json_object_put(mean);
 	print_bars(json_object_object_get(record, "slots"));
 	putchar('\n');
 }

@@ -20,14 +20,28 @@ struct bpf_object;
 #define PROGRAMS_MAX 8
 
 /* ctl_policy_object.c */
-int find_policy_object(const char *name, char *path, size_t size);
-int open_policy(const char *path, struct bpf_object **object,
-		struct bpf_map **map, const char *name);
-int get_policy_member(const struct bpf_map *map, const char *member,
+
+/**
+ * struct policy_object - a policy in a file
+ * @path: Of the file.
+ * @object: What is in it.
+ * @map: The policy among that.
+ * @ops: Type of the policy.
+ */
+struct policy_object {
+	const char *path;
+	struct bpf_object *object;
+	struct bpf_map *map;
+	const struct btf_type *ops;
+};
+
+bool find_policy_object(const char *name, char *path, size_t size);
+int open_policy(const char *path, bool has_name, struct policy_object *policy);
+int get_policy_member(const struct policy_object *policy, const char *member,
 		      void *value, size_t size);
-int set_policy_member(struct bpf_map *map, const char *member,
+int set_policy_member(struct policy_object *policy, const char *member,
 		      const void *value, size_t size);
-int set_policy_config(struct bpf_object *object, const char *setting);
+int set_policy_config(struct policy_object *policy, const char *setting);
 
 /* ctl_policy_var.c */
 
@@ -44,15 +58,14 @@ struct var {
 };
 
 /* Return other than 0 to end. */
-typedef int (*visit_var)(const struct btf *btf, const struct var *var,
-			 void *arg);
+typedef int (*visit_var)(const struct var *var, void *arg);
 
 int visit_vars(const struct btf *btf, uint32_t section, void *data,
 	       visit_var visit, void *arg);
-int set_var(const struct btf *btf, const struct var *var, const char *text);
-struct json_object *get_var(const struct btf *btf, const struct var *var);
-void describe_var(const struct btf *btf, const struct var *var, char *text,
-		  size_t size);
+int visit_map_vars(int map, visit_var visit, void *arg);
+int set_var(const struct var *var, const char *text);
+struct json_object *get_var(const struct var *var);
+void describe_var(const struct var *var, char *text, size_t size);
 
 /* ctl_policy_link.c */
 
@@ -97,9 +110,18 @@ int run_policy_show(int argc, char **argv);
 int run_policy_watch(int argc, char **argv);
 
 /* ctl_policy_record.c */
-struct ring_buffer;
 
-bool is_record_map(const char *name, uint32_t type);
-struct ring_buffer *open_records(int map_fd);
+/**
+ * struct policy_maps - what a policy writes to; file descriptors, -1 for none
+ * @records: Ring buffer of records.
+ * @state: Its variables; "lost" among them counts the records lost.
+ */
+struct policy_maps {
+	int records;
+	int state;
+};
+
+void note_map(struct policy_maps *maps, int fd);
+int follow_policy(const struct policy_maps *maps, int link, const char *name);
 
 #endif /* MEMVIEW_CTL_POLICY_H */

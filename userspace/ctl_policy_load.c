@@ -6,7 +6,6 @@
 #include <bpf/libbpf.h>
 #include <ctype.h>
 #include <errno.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -107,40 +106,52 @@ static error_t parse_load(int key, char *arg, struct argp_state *state)
 	return ARGP_ERR_UNKNOWN;
 }
 
-static int configure(struct bpf_object *object, struct bpf_map *map,
-		     const struct load_args *args)
+static int set_members(struct policy_object *object,
+		       const struct load_args *args)
 {
 	char name[POLICY_NAME_LEN] = "";
 	uint32_t flags = 0;
-	unsigned int i;
-	int status;
+	int status = 0;
 
 	if (args->name) {
 		snprintf(name, sizeof(name), "%s", args->name);
-		set_policy_member(map, "name", name, sizeof(name));
+		status = set_policy_member(object, "name", name, sizeof(name));
 	}
-	if (args->has_priority)
-		set_policy_member(map, "priority", &args->priority,
-				  sizeof(args->priority));
-	get_policy_member(map, "flags", &flags, sizeof(flags));
-	if (args->audit)
+	if (!status && args->has_priority)
+		status = set_policy_member(object, "priority", &args->priority,
+					   sizeof(args->priority));
+	if (!status && args->audit) {
+		status = get_policy_member(object, "flags", &flags,
+					   sizeof(flags));
 		flags |= POLICY_AUDIT;
-	set_policy_member(map, "flags", &flags, sizeof(flags));
-	for (i = 0; i < args->nr_settings; i++) {
-		status = set_policy_config(object, args->setting[i]);
-		if (status)
-			return status;
+		status = status ?:
+				  set_policy_member(object, "flags", &flags,
+						    sizeof(flags));
 	}
-	return 0;
+	return status;
 }
 
-static void read_members(const struct bpf_map *map, struct policy *policy)
+static int configure(struct policy_object *object, const struct load_args *args)
 {
-	get_policy_member(map, "name", policy->name, sizeof(policy->name));
+	int status = set_members(object, args);
+	unsigned int i;
+
+	for (i = 0; !status && i < args->nr_settings; i++)
+		status = set_policy_config(object, args->setting[i]);
+	return status;
+}
+
+static int read_members(const struct policy_object *object,
+			struct policy *policy)
+{
+	int status = get_policy_member(object, "name", policy->name,
+				       sizeof(policy->name));
+
 	policy->name[sizeof(policy->name) - 1] = 0;
-	get_policy_member(map, "flags", &policy->flags, sizeof(policy->flags));
-	get_policy_member(map, "priority", &policy->priority,
-			  sizeof(policy->priority));
+	return status ?:
+		       get_policy_member(object, "flags", &policy->flags, sizeof(policy->flags)) ?:
+		       get_policy_member(object, "priority", &policy->priority,
+					 sizeof(policy->priority));
 }
 
 static int attach_failed(int err, const char *name)
@@ -203,79 +214,16 @@ static void report_attached(const struct policy *policy, bool pinned)
 		   pinned ? policy->pin : "");
 }
 
-static int find_lost(const struct btf *btf, const struct var *var, void *arg)
-{
-	struct json_object *value;
-
-	if (strcmp(var->name, "lost"))
-		return 0;
-	value = get_var(btf, var);
-	*(uint64_t *)arg = json_object_get_uint64(value);
-	json_object_put(value);
-	return 1;
-}
-
-/* Records that the policy says it has lost. */
-static uint64_t count_lost(struct bpf_object *object)
-{
-	uint64_t lost = 0;
-	struct bpf_map *map;
-	size_t size;
-	void *data;
-
-	bpf_object__for_each_map(map, object) {
-		if (!bpf_map__is_internal(map) ||
-		    !strstr(bpf_map__name(map), ".bss"))
-			continue;
-		data = bpf_map__initial_value(map, &size);
-		if (data)
-			visit_vars(bpf_object__btf(object),
-				   bpf_map__btf_value_type_id(map), data,
-				   find_lost, &lost);
-	}
-	return lost;
-}
-
-static struct ring_buffer *find_records(struct bpf_object *object)
-{
-	struct bpf_map *map;
-
-	bpf_object__for_each_map(map, object)
-		if (is_record_map(bpf_map__name(map), bpf_map__type(map)))
-			return open_records(bpf_map__fd(map));
-	return NULL;
-}
-
 /* Stay until a signal comes, or somebody detaches the policy. */
 static int stay(struct bpf_object *object, const struct bpf_link *link,
 		const struct policy *policy)
 {
-	struct ring_buffer *ring = find_records(object);
-	struct pollfd fds[2] = {
-		{ .fd = bpf_link__fd(link), .events = POLLHUP },
-		{ .fd = ring ? ring_buffer__epoll_fd(ring) : -1,
-		  .events = POLLIN },
-	};
-	int status = CTL_OK;
-	uint64_t lost;
+	struct policy_maps maps = { -1, -1 };
+	struct bpf_map *map;
 
-	while (!is_stopped() && !status) {
-		/* At times, lest a signal that came just before is missed. */
-		poll(fds, 2, 500);
-		if (ring)
-			ring_buffer__consume(ring);
-		if (fds[0].revents & POLLHUP)
-			status = ctl_error(
-				CTL_FAILED, NULL,
-				"policy %s was unloaded by somebody else",
-				policy->name);
-	}
-	lost = count_lost(object);
-	if (lost)
-		ctl_error(CTL_OK, NULL, "policy %s: %llu records lost",
-			  policy->name, (unsigned long long)lost);
-	ring_buffer__free(ring);
-	return status;
+	bpf_object__for_each_map(map, object)
+		note_map(&maps, bpf_map__fd(map));
+	return follow_policy(&maps, bpf_link__fd(link), policy->name);
 }
 
 static uint32_t link_id(int fd)
@@ -323,22 +271,22 @@ static int pin(struct bpf_link *link, const struct bpf_map *map,
 	return 0;
 }
 
-static int attach(struct bpf_object *object, struct bpf_map *map,
+static int attach(const struct policy_object *object,
 		  const struct load_args *args, struct policy *policy)
 {
 	struct bpf_link *link;
 	int status = 0;
 
-	link = bpf_map__attach_struct_ops(map);
+	link = bpf_map__attach_struct_ops(object->map);
 	if (!link)
 		return attach_failed(-errno, policy->name);
 	policy->link = link_id(bpf_link__fd(link));
 	if (args->pin)
-		status = pin(link, map, policy);
+		status = pin(link, object->map, policy);
 	if (!status) {
 		report_attached(policy, args->pin);
 		if (!args->pin)
-			status = stay(object, link, policy);
+			status = stay(object->object, link, policy);
 	}
 	bpf_link__destroy(link);
 	return status;
@@ -346,27 +294,22 @@ static int attach(struct bpf_object *object, struct bpf_map *map,
 
 static int load(const struct load_args *args, const char *path)
 {
+	struct policy_object object;
 	struct policy policy = {};
-	struct bpf_object *object;
-	struct bpf_map *map = NULL;
 	int status, err;
 
-	status = open_policy(path, &object, &map, args->name);
+	status = open_policy(path, args->name, &object);
 	if (status)
 		return status;
-	status = configure(object, map, args);
-	if (status)
-		goto close;
-	read_members(map, &policy);
-	if (args->pin)
+	status = configure(&object, args) ?: read_members(&object, &policy);
+	if (!status && args->pin)
 		status = prepare_pin(args, &policy);
-	if (status)
-		goto close;
-	err = bpf_object__load(object);
-	status = err ? load_failed(err, path) :
-		       attach(object, map, args, &policy);
-close:
-	bpf_object__close(object);
+	if (!status) {
+		err = bpf_object__load(object.object);
+		status = err ? load_failed(err, path) :
+			       attach(&object, args, &policy);
+	}
+	bpf_object__close(object.object);
 	return status;
 }
 
@@ -401,10 +344,10 @@ int run_policy_load(int argc, char **argv)
 	if (status)
 		return status;
 	catch_signals();
-	if (find_policy_object(args.policy, path, sizeof(path)))
+	if (!find_policy_object(args.policy, path, sizeof(path)))
 		return ctl_error(
 			CTL_FAILED,
-			"Samples are looked for in $MEMVIEW_BPF_DIR, or beside memviewctl and in /usr/local/lib/memview/bpf.",
+			"Samples are looked for in $MEMVIEW_BPF_DIR or, if it is not set, in ../bpf and ../lib/memview/bpf beside memviewctl.",
 			"there is no policy '%s'", args.policy);
 	return load(&args, path);
 }

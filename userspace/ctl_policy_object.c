@@ -15,7 +15,6 @@
 #include "output.h"
 
 #define OPS_TYPE "memview_policy_ops"
-#define INSTALLED "/usr/local/lib/memview/bpf"
 
 static bool try_dir(const char *dir, const char *name, char *path, size_t size)
 {
@@ -32,15 +31,22 @@ static bool try_dir(const char *dir, const char *name, char *path, size_t size)
 	return !access(path, R_OK);
 }
 
+static bool is_path(const char *name)
+{
+	size_t len = strlen(name);
+
+	return strchr(name, '/') || (len > 2 && !strcmp(name + len - 2, ".o"));
+}
+
 /**
  * find_policy_object - the file of a policy
- * @name: A path, if there is a slash or ".o" in it; or a sample's name.
+ * @name: A path, if there is a slash in it or .o at its end; or a sample's name.
  * @path: Where to put it.
  * @size: Of @path.
  *
- * Return: 0 or -ENOENT.
+ * Return: whether there is one.
  */
-int find_policy_object(const char *name, char *path, size_t size)
+bool find_policy_object(const char *name, char *path, size_t size)
 {
 	static const char *const beside[] = { "../bpf", "../lib/memview/bpf" };
 	const char *dir = getenv("MEMVIEW_BPF_DIR");
@@ -48,21 +54,21 @@ int find_policy_object(const char *name, char *path, size_t size)
 	ssize_t len;
 	size_t i;
 
-	if (strchr(name, '/') || strstr(name, ".o")) {
+	if (is_path(name)) {
 		snprintf(path, size, "%s", name);
-		return access(path, R_OK) ? -ENOENT : 0;
+		return true;
 	}
 	if (dir)
-		return try_dir(dir, name, path, size) ? 0 : -ENOENT;
+		return try_dir(dir, name, path, size);
 	len = readlink("/proc/self/exe", self, sizeof(self) - 1);
 	for (i = 0; len > 0 && i < ARRAY_SIZE(beside); i++) {
 		self[len] = 0;
 		snprintf(found, sizeof(found), "%.*s%s",
 			 (int)(strrchr(self, '/') - self + 1), self, beside[i]);
 		if (try_dir(found, name, path, size))
-			return 0;
+			return true;
 	}
-	return try_dir(INSTALLED, name, path, size) ? 0 : -ENOENT;
+	return false;
 }
 
 static const struct btf_type *ops_type(const struct bpf_map *map,
@@ -79,11 +85,8 @@ static const struct btf_type *ops_type(const struct bpf_map *map,
 	return type;
 }
 
-/* The object whose map is at hand: libbpf does not lead from one to the other. */
-static const struct bpf_object *opened;
-
-static int check_policy(const struct bpf_map *map, const char *path,
-			unsigned int policies, const char *other_name)
+static int check_policy(const struct policy_object *policy,
+			unsigned int policies, bool has_name)
 {
 	char name[POLICY_NAME_LEN] = "";
 
@@ -91,117 +94,129 @@ static int check_policy(const struct bpf_map *map, const char *path,
 		return ctl_error(CTL_FAILED,
 				 "A policy has a variable struct " OPS_TYPE
 				 " in SEC(\".struct_ops.link\").",
-				 "%s is a BPF object, but not a policy", path);
+				 "%s is a BPF object, but not a policy",
+				 policy->path);
 	if (policies > 1)
 		return ctl_error(CTL_FAILED, "Put each into its own object.",
-				 "%s holds %u policies, not one", path,
+				 "%s holds %u policies, not one", policy->path,
 				 policies);
-	if (!(bpf_map__map_flags(map) & BPF_F_LINK))
+	if (!(bpf_map__map_flags(policy->map) & BPF_F_LINK))
 		return ctl_error(
 			CTL_FAILED,
 			"Put it into SEC(\".struct_ops.link\"), so that it can be taken away again.",
-			"the policy in %s is in SEC(\".struct_ops\")", path);
-	get_policy_member(map, "name", name, sizeof(name));
-	if (!name[0] && !other_name)
+			"the policy in %s is in SEC(\".struct_ops\")",
+			policy->path);
+	get_policy_member(policy, "name", name, sizeof(name));
+	if (!name[0] && !has_name)
 		return ctl_error(CTL_FAILED,
 				 "Set .name, or give one: --name NAME.",
-				 "the policy in %s has no name", path);
+				 "the policy in %s has no name", policy->path);
 	return 0;
 }
 
 /**
  * open_policy - open the object of a policy
  * @path: Its file.
- * @object: Set; to be closed by the caller.
- * @map: Set: the policy.
- * @name: What it will be called, NULL for its own name.
+ * @has_name: It will be given a name.
+ * @policy: Filled in; its object is to be closed by the caller.
  *
  * Return: 0 or the exit status, and it has been said why.
  */
-int open_policy(const char *path, struct bpf_object **object,
-		struct bpf_map **map, const char *name)
+int open_policy(const char *path, bool has_name, struct policy_object *policy)
 {
-	struct bpf_map *each;
+	const struct btf_type *ops;
 	unsigned int policies = 0;
+	struct bpf_map *map;
 	int status;
 
-	*object = bpf_object__open_file(path, NULL);
-	if (!*object) {
-		status = ctl_error(CTL_FAILED, NULL,
-				   "cannot open %s as a BPF object: %s", path,
-				   error_text(-errno));
+	*policy = (struct policy_object){ .path = path };
+	policy->object = bpf_object__open_file(path, NULL);
+	if (!policy->object) {
+		status = ctl_error(
+			CTL_FAILED,
+			"Give the object file of a policy, as clang -target bpf -g makes it.",
+			"cannot open %s as a BPF object: %s", path,
+			error_text(-errno));
 		log_explain();
 		return status;
 	}
-	opened = *object;
-	bpf_object__for_each_map(each, *object) {
-		if (!ops_type(each, *object))
+	bpf_object__for_each_map(map, policy->object) {
+		ops = ops_type(map, policy->object);
+		if (!ops)
 			continue;
-		*map = each;
+		policy->map = map;
+		policy->ops = ops;
 		policies++;
 	}
-	status = check_policy(*map, path, policies, name);
+	status = check_policy(policy, policies, has_name);
 	if (status)
-		bpf_object__close(*object);
+		bpf_object__close(policy->object);
 	return status;
 }
 
-static void *find_member(const struct bpf_map *map, const char *name,
+static void *find_member(const struct policy_object *policy, const char *name,
 			 size_t size)
 {
-	const struct btf *btf = bpf_object__btf(opened);
-	const struct btf_type *type = ops_type(map, opened);
-	const struct btf_member *member = btf_members(type);
+	const struct btf *btf = bpf_object__btf(policy->object);
+	const struct btf_member *member = btf_members(policy->ops);
 	size_t all;
-	char *data = bpf_map__initial_value(map, &all);
+	char *data = bpf_map__initial_value(policy->map, &all);
 	uint32_t offset;
 	int i;
 
-	for (i = 0; data && i < btf_vlen(type); i++) {
+	for (i = 0; data && i < btf_vlen(policy->ops); i++) {
 		if (strcmp(btf__name_by_offset(btf, member[i].name_off), name))
 			continue;
-		offset = btf_member_bit_offset(type, i) / 8;
+		offset = btf_member_bit_offset(policy->ops, i) / 8;
 		return offset + size <= all ? data + offset : NULL;
 	}
 	return NULL;
 }
 
+static int no_member(const struct policy_object *policy, const char *member)
+{
+	return ctl_error(CTL_FAILED,
+			 "Compile it against the types of this module.",
+			 "the policy in %s has no member '%s'", policy->path,
+			 member);
+}
+
 /**
  * get_policy_member - read a member of an opened policy
- * @map: From open_policy().
+ * @policy: From open_policy().
  * @member: Its name.
  * @value: Set.
  * @size: Of the member.
  *
- * Return: 0 or -ENOENT.
+ * Return: 0 or the exit status, and it has been said why.
  */
-int get_policy_member(const struct bpf_map *map, const char *member,
+int get_policy_member(const struct policy_object *policy, const char *member,
 		      void *value, size_t size)
 {
-	const void *data = find_member(map, member, size);
+	const void *data = find_member(policy, member, size);
 
 	if (!data)
-		return -ENOENT;
+		return no_member(policy, member);
 	memcpy(value, data, size);
 	return 0;
 }
 
 /**
  * set_policy_member - write a member of a policy that is not loaded yet
- * @map: From open_policy().
+ * @policy: From open_policy().
  * @member: Its name.
  * @value: The value.
  * @size: Of the member.
  *
- * Return: 0 or -ENOENT.
+ * Return: 0 or the exit status, and it has been said why.
  */
-int set_policy_member(struct bpf_map *map, const char *member,
+int set_policy_member(struct policy_object *policy, const char *member,
 		      const void *value, size_t size)
 {
-	void *data = find_member(map, member, size);
+	void *data = find_member(policy, member, size);
 
 	if (!data)
-		return -ENOENT;
+		return no_member(policy, member);
 	memcpy(data, value, size);
 	return 0;
 }
@@ -214,7 +229,7 @@ struct setting {
 	char takes[64];
 };
 
-static int apply(const struct btf *btf, const struct var *var, void *arg)
+static int apply(const struct var *var, void *arg)
 {
 	struct setting *setting = arg;
 
@@ -222,17 +237,17 @@ static int apply(const struct btf *btf, const struct var *var, void *arg)
 	    strncmp(var->name, setting->key, setting->key_len))
 		return 0;
 	setting->found = true;
-	describe_var(btf, var, setting->takes, sizeof(setting->takes));
-	return set_var(btf, var, setting->value) ?: 1;
+	describe_var(var, setting->takes, sizeof(setting->takes));
+	return set_var(var, setting->value) ?: 1;
 }
 
-static int print_var(const struct btf *btf, const struct var *var, void *arg)
+static int print_var(const struct var *var, void *arg)
 {
-	struct json_object *value = get_var(btf, var);
+	struct json_object *value = get_var(var);
 	char takes[64];
 
 	(void)arg;
-	describe_var(btf, var, takes, sizeof(takes));
+	describe_var(var, takes, sizeof(takes));
 	fprintf(stderr, "    %s=%s (%s)\n", var->name,
 		json_object_get_string(value), takes);
 	json_object_put(value);
@@ -253,15 +268,15 @@ static struct bpf_map *find_config(struct bpf_object *object)
 
 /**
  * set_policy_config - --set KEY=VALUE
- * @object: From open_policy().
+ * @policy: From open_policy().
  * @setting: "KEY=VALUE".
  *
  * Return: 0 or the exit status, and it has been said why.
  */
-int set_policy_config(struct bpf_object *object, const char *setting)
+int set_policy_config(struct policy_object *policy, const char *setting)
 {
-	struct bpf_map *map = find_config(object);
-	const struct btf *btf = bpf_object__btf(object);
+	struct bpf_map *map = find_config(policy->object);
+	const struct btf *btf = bpf_object__btf(policy->object);
 	struct setting s = { .key = setting, .key_len = strcspn(setting, "=") };
 	size_t size;
 	void *data = map ? bpf_map__initial_value(map, &size) : NULL;

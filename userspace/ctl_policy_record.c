@@ -2,15 +2,18 @@
 /*
  * ctl_policy_record.c - the records of policy_audit_all
  */
+#include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
 #include <linux/bpf.h>
+#include <poll.h>
 #include <string.h>
 #include <time.h>
 
 #include "../bpf/policy_audit_all.h"
 #include "ctl.h"
 #include "ctl_policy.h"
+#include "ctl_signal.h"
 #include "output.h"
 
 static const struct out_column record_columns[] = {
@@ -88,6 +91,19 @@ static void put_details(struct json_object *r, const struct audit_record *a)
 	}
 }
 
+static int not_a_record(size_t size)
+{
+	static bool said;
+
+	if (!said)
+		ctl_error(
+			CTL_OK, NULL,
+			"a record of %zu bytes is none of audit-all's: such are not printed",
+			size);
+	said = true;
+	return 0;
+}
+
 static int on_record(void *arg, void *data, size_t size)
 {
 	const struct audit_record *a = data;
@@ -95,7 +111,7 @@ static int on_record(void *arg, void *data, size_t size)
 
 	(void)arg;
 	if (size != sizeof(*a))
-		return 0;
+		return not_a_record(size);
 	r = json_object_new_object();
 	put_u64(r, "time_ns", to_realtime(a->time));
 	json_object_object_add(r, "op", name_op(a->op));
@@ -114,28 +130,93 @@ static int on_record(void *arg, void *data, size_t size)
 }
 
 /**
- * is_record_map - does a policy write records that can be printed?
- * @name: Of a map of it.
- * @type: Of that map.
+ * note_map - is this a map to follow?
+ * @maps: If so, it is put there.
+ * @fd: A map of a policy.
  */
-bool is_record_map(const char *name, uint32_t type)
+void note_map(struct policy_maps *maps, int fd)
 {
-	return type == BPF_MAP_TYPE_RINGBUF && !strcmp(name, "records");
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info);
+
+	if (bpf_map_get_info_by_fd(fd, &info, &size))
+		return;
+	if (info.type == BPF_MAP_TYPE_RINGBUF && !strcmp(info.name, "records"))
+		maps->records = fd;
+	else if (strstr(info.name, ".bss"))
+		maps->state = fd;
+}
+
+static int find_lost(const struct var *var, void *arg)
+{
+	struct json_object *value;
+
+	if (strcmp(var->name, "lost"))
+		return 0;
+	value = get_var(var);
+	*(uint64_t *)arg = json_object_get_uint64(value);
+	json_object_put(value);
+	return 1;
+}
+
+/* Records that the policy says it has lost. */
+static uint64_t count_lost(int state)
+{
+	uint64_t lost = 0;
+
+	if (state >= 0)
+		visit_map_vars(state, find_lost, &lost);
+	return lost;
+}
+
+static void follow_records(const struct policy_maps *maps, uint64_t *lost,
+			   struct ring_buffer *ring)
+{
+	uint64_t now;
+
+	ring_buffer__consume(ring);
+	now = count_lost(maps->state);
+	if (now != *lost)
+		out_lost("op", now - *lost, "records");
+	*lost = now;
 }
 
 /**
- * open_records - print records as they come
- * @map_fd: A map for which is_record_map() is true.
+ * follow_policy - print the records of a policy, if it writes any
+ * @maps: Of the policy.
+ * @link: Of the policy; it ends with it.
+ * @name: What to call it.
  *
- * Return: What to poll, or NULL, and it has been said why.
+ * Return: CTL_OK after a signal, CTL_FAILED if the policy is detached, and it
+ * has been said why.
  */
-struct ring_buffer *open_records(int map_fd)
+int follow_policy(const struct policy_maps *maps, int link, const char *name)
 {
-	struct ring_buffer *ring =
-		ring_buffer__new(map_fd, on_record, NULL, NULL);
+	struct ring_buffer *ring = NULL;
+	struct pollfd fds[2] = { { .fd = link }, { .fd = -1 } };
+	uint64_t lost = 0;
+	bool detached = false;
 
-	if (!ring)
-		ctl_error(CTL_FAILED, NULL, "cannot read the records: %s",
-			  strerror(errno));
-	return ring;
+	if (maps->records >= 0) {
+		ring = ring_buffer__new(maps->records, on_record, NULL, NULL);
+		if (!ring)
+			return ctl_error(CTL_FAILED, NULL,
+					 "cannot read the records of %s: %s",
+					 name, strerror(errno));
+		fds[1] = (struct pollfd){ .fd = ring_buffer__epoll_fd(ring),
+					  .events = POLLIN };
+	}
+	while (!is_stopped() && !detached) {
+		/* At times, lest a signal that came just before is missed. */
+		poll(fds, 2, 500);
+		detached = fds[0].revents & POLLHUP;
+		if (ring)
+			follow_records(maps, &lost, ring);
+	}
+	ring_buffer__free(ring);
+	if (detached)
+		return ctl_error(CTL_FAILED, NULL,
+				 "policy %s was unloaded by somebody else",
+				 name);
+	return CTL_OK;
 }

@@ -4,9 +4,7 @@
  * the outside
  */
 #include <bpf/bpf.h>
-#include <bpf/btf.h>
 #include <bpf/libbpf.h>
-#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -16,11 +14,12 @@
 #include "ctl_signal.h"
 #include "output.h"
 
+/* Of a program: the kernel's own limit. */
 #define MAPS_MAX 64
 
 /* The maps that the programs of a policy use, each once. */
 struct maps {
-	uint32_t id[MAPS_MAX];
+	uint32_t id[MAPS_MAX * PROGRAMS_MAX];
 	unsigned int nr;
 };
 
@@ -31,8 +30,7 @@ static void add_map(struct maps *maps, uint32_t id)
 	for (i = 0; i < maps->nr; i++)
 		if (maps->id[i] == id)
 			return;
-	if (maps->nr < MAPS_MAX)
-		maps->id[maps->nr++] = id;
+	maps->id[maps->nr++] = id;
 }
 
 static struct json_object *make_program(const struct policy_program *program,
@@ -60,28 +58,14 @@ static struct json_object *make_program(const struct policy_program *program,
 	return row;
 }
 
-static int add_var(const struct btf *btf, const struct var *var, void *arg)
+static int add_var(const struct var *var, void *arg)
 {
 	struct json_object *row = json_object_new_object();
 
 	put_string(row, "key", var->name);
-	json_object_object_add(row, "value", get_var(btf, var));
+	json_object_object_add(row, "value", get_var(var));
 	json_object_array_add(arg, row);
 	return 0;
-}
-
-/* The variables in a map that is a section of an object's. */
-static void add_vars(int fd, const struct bpf_map_info *info,
-		     struct json_object *rows)
-{
-	struct btf *btf = btf__load_from_kernel_by_id(info->btf_id);
-	void *data = calloc(1, info->value_size);
-	__u32 zero = 0;
-
-	if (btf && data && !bpf_map_lookup_elem(fd, &zero, data))
-		visit_vars(btf, info->btf_value_type_id, data, add_var, rows);
-	free(data);
-	btf__free(btf);
 }
 
 static void add_section(uint32_t id, struct json_object *config,
@@ -95,10 +79,10 @@ static void add_section(uint32_t id, struct json_object *config,
 		return;
 	if (!bpf_map_get_info_by_fd(fd, &info, &size)) {
 		if (strstr(info.name, ".rodata"))
-			add_vars(fd, &info, config);
+			visit_map_vars(fd, add_var, config);
 		else if (strstr(info.name, ".bss") ||
 			 strstr(info.name, ".data"))
-			add_vars(fd, &info, state);
+			visit_map_vars(fd, add_var, state);
 	}
 	close(fd);
 }
@@ -217,49 +201,36 @@ int run_policy_show(int argc, char **argv)
 	return CTL_OK;
 }
 
-static int find_record_map(const struct maps *maps)
-{
-	struct bpf_map_info info;
-	unsigned int i;
-	__u32 size;
-	int fd;
-
-	for (i = 0; i < maps->nr; i++) {
-		fd = bpf_map_get_fd_by_id(maps->id[i]);
-		if (fd < 0)
-			continue;
-		memset(&info, 0, sizeof(info));
-		size = sizeof(info);
-		if (!bpf_map_get_info_by_fd(fd, &info, &size) &&
-		    is_record_map(info.name, info.type))
-			return fd;
-		close(fd);
-	}
-	return -ENOENT;
-}
-
 static int watch(const struct policy *policy)
 {
-	struct ring_buffer *ring;
+	struct policy_maps to_follow = { -1, -1 };
 	struct maps maps = {};
-	int fd, n = 0;
+	int fds[ARRAY_SIZE(maps.id)], status;
+	int link = bpf_link_get_fd_by_id(policy->link);
+	unsigned int i;
 
 	json_object_put(make_programs(policy, &maps));
-	fd = find_record_map(&maps);
-	if (fd < 0)
-		return ctl_error(CTL_FAILED, "Of the samples, audit-all does.",
-				 "policy %s writes no records", policy->name);
-	ring = open_records(fd);
-	if (!ring) {
-		close(fd);
-		return CTL_FAILED;
+	for (i = 0; i < maps.nr; i++) {
+		fds[i] = bpf_map_get_fd_by_id(maps.id[i]);
+		if (fds[i] >= 0)
+			note_map(&to_follow, fds[i]);
 	}
 	catch_signals();
-	while (!is_stopped() && (n >= 0 || n == -EINTR))
-		n = ring_buffer__poll(ring, 500);
-	ring_buffer__free(ring);
-	close(fd);
-	return CTL_OK;
+	if (link < 0)
+		status = ctl_error(CTL_FAILED, NULL,
+				   "policy %s has been unloaded", policy->name);
+	else if (to_follow.records < 0)
+		status = ctl_error(CTL_FAILED,
+				   "Of the samples, audit-all does.",
+				   "policy %s writes no records", policy->name);
+	else
+		status = follow_policy(&to_follow, link, policy->name);
+	for (i = 0; i < maps.nr; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	if (link >= 0)
+		close(link);
+	return status;
 }
 
 int run_policy_watch(int argc, char **argv)

@@ -3,6 +3,7 @@
  * ctl_policy_var.c - the global variables of a BPF object, by its BTF: whole
  * numbers, booleans and strings
  */
+#include <bpf/bpf.h>
 #include <bpf/btf.h>
 #include <errno.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 
 #include "ctl.h"
 #include "ctl_policy.h"
+#include "output.h"
 
 static const struct btf_type *strip(const struct btf *btf, uint32_t id)
 {
@@ -59,8 +61,40 @@ int visit_vars(const struct btf *btf, uint32_t section, void *data,
 		var.type = strip(btf, var_type->type);
 		var.data = (char *)data + info[i].offset;
 		if (btf_is_int(var.type) || is_string(btf, var.type))
-			err = visit(btf, &var, arg);
+			err = visit(&var, arg);
 	}
+	return err;
+}
+
+/**
+ * visit_map_vars - visit_vars() for a section that is in the kernel
+ * @map: Its map.
+ * @visit: As for visit_vars().
+ * @arg: For @visit.
+ *
+ * Return: What @visit has returned last, or a negative errno.
+ */
+int visit_map_vars(int map, visit_var visit, void *arg)
+{
+	struct bpf_map_info info = {};
+	__u32 size = sizeof(info), zero = 0;
+	struct btf *btf;
+	void *data;
+	int err;
+
+	err = bpf_map_get_info_by_fd(map, &info, &size);
+	if (err)
+		return err;
+	btf = btf__load_from_kernel_by_id(info.btf_id);
+	data = calloc(1, info.value_size);
+	if (btf && data)
+		err = bpf_map_lookup_elem(map, &zero, data);
+	else
+		err = -errno;
+	if (!err)
+		err = visit_vars(btf, info.btf_value_type_id, data, visit, arg);
+	free(data);
+	btf__free(btf);
 	return err;
 }
 
@@ -112,17 +146,15 @@ static int set_int(const struct btf_type *type, void *data, const char *text)
 
 /**
  * set_var - give a variable a value
- * @btf: Of the object.
  * @var: The variable.
  * @text: The value, as typed.
  *
  * Return: 0; -EINVAL not a value of its type; -ERANGE it does not fit.
  */
-int set_var(const struct btf *btf, const struct var *var, const char *text)
+int set_var(const struct var *var, const char *text)
 {
 	size_t room;
 
-	(void)btf;
 	if (is_bool(var->type))
 		return set_bool(var->data, text);
 	if (btf_is_int(var->type))
@@ -137,20 +169,20 @@ int set_var(const struct btf *btf, const struct var *var, const char *text)
 
 /**
  * get_var - the value of a variable
- * @btf: Of the object.
  * @var: The variable.
  */
-struct json_object *get_var(const struct btf *btf, const struct var *var)
+struct json_object *get_var(const struct var *var)
 {
 	const struct btf_type *type = var->type;
 	uint64_t value = 0;
-	const char *text;
+	struct json_object *string;
+	char *text;
 
-	(void)btf;
 	if (!btf_is_int(type)) {
-		text = var->data;
-		return json_object_new_string_len(
-			text, strnlen(text, btf_array(type)->nelems));
+		text = strndup(var->data, btf_array(type)->nelems);
+		string = text ? out_string(text) : NULL;
+		free(text);
+		return string;
 	}
 	if (type->size > sizeof(value))
 		return NULL;
@@ -168,15 +200,12 @@ struct json_object *get_var(const struct btf *btf, const struct var *var)
 
 /**
  * describe_var - what a variable takes
- * @btf: Of the object.
  * @var: The variable.
  * @text: Where to put it.
  * @size: Of @text.
  */
-void describe_var(const struct btf *btf, const struct var *var, char *text,
-		  size_t size)
+void describe_var(const struct var *var, char *text, size_t size)
 {
-	(void)btf;
 	if (is_bool(var->type))
 		snprintf(text, size, "true or false");
 	else if (btf_is_int(var->type))

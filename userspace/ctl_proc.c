@@ -35,13 +35,8 @@ static void visit_processes(visit_process visit, void *arg)
 	closedir(proc);
 }
 
-/**
- * get_comm - the name of a process
- * @pid: Its ID.
- * @comm: Where to put it: "-" if it is gone.
- * @size: Of @comm.
- */
-void get_comm(pid_t pid, char *comm, size_t size)
+/* The name of a process, "-" if it is gone. */
+static void get_comm(pid_t pid, char *comm, size_t size)
 {
 	char path[32];
 	FILE *file;
@@ -56,6 +51,20 @@ void get_comm(pid_t pid, char *comm, size_t size)
 	fclose(file);
 }
 
+/**
+ * get_owner_comm - the name of a view's owner
+ * @pid: Its ID, in the initial namespace, as all that the module tells.
+ * @comm: Where to put it: "-" if it is gone, or if that namespace is not ours.
+ * @size: Of @comm.
+ */
+void get_owner_comm(pid_t pid, char *comm, size_t size)
+{
+	if (is_initial_namespace("pid"))
+		get_comm(pid, comm, size);
+	else
+		snprintf(comm, size, "-");
+}
+
 static int get_uid(pid_t pid)
 {
 	struct stat st;
@@ -65,6 +74,7 @@ static int get_uid(pid_t pid)
 	return stat(path, &st) ? -1 : (int)st.st_uid;
 }
 
+/* The view's name in /proc/PID/maps, and the mappings of that name. */
 struct mappers {
 	char name[48];
 	struct json_object *array;
@@ -75,9 +85,11 @@ static void add_mapping(struct mappers *mappers, pid_t pid, const char *line)
 	uint64_t start, end, offset;
 	struct json_object *mapping;
 	char perms[5], comm[32];
+	int name = 0;
 
-	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64, &start, &end,
-		   perms, &offset) != 4)
+	if (sscanf(line, "%" SCNx64 "-%" SCNx64 " %4s %" SCNx64 " %*s %*s %n",
+		   &start, &end, perms, &offset, &name) != 4 ||
+	    !name || strcmp(line + name, mappers->name))
 		return;
 	mapping = json_object_new_object();
 	get_comm(pid, comm, sizeof(comm));
@@ -96,19 +108,16 @@ static void add_mapping(struct mappers *mappers, pid_t pid, const char *line)
 static bool find_mappings(pid_t pid, void *arg)
 {
 	struct mappers *mappers = arg;
-	size_t size = 0, len = strlen(mappers->name);
-	char path[32], *line = NULL, *name;
+	char path[32], *line = NULL;
+	size_t size = 0;
 	FILE *maps;
 
 	snprintf(path, sizeof(path), "/proc/%d/maps", pid);
 	maps = fopen(path, "re");
 	if (!maps)
 		return false;
-	while (getline(&line, &size, maps) > 0) {
-		name = strstr(line, mappers->name);
-		if (name && !isdigit(name[len]))
-			add_mapping(mappers, pid, line);
-	}
+	while (getline(&line, &size, maps) > 0)
+		add_mapping(mappers, pid, line);
 	free(line);
 	fclose(maps);
 	return false;
@@ -125,7 +134,7 @@ struct json_object *get_mappers(uint64_t id)
 	struct mappers mappers = { .array = json_object_new_array() };
 
 	snprintf(mappers.name, sizeof(mappers.name),
-		 "memory-view:view:%" PRIu64, id);
+		 "/memory-view:view:%" PRIu64 " (deleted)\n", id);
 	visit_processes(find_mappings, &mappers);
 	return mappers.array;
 }
@@ -176,11 +185,12 @@ static bool add_file(int dir, const char *name, void *arg)
 	struct open_files *files = arg;
 	struct open_file *more;
 	char path[PATH_MAX];
-	struct stat st;
+	struct statx st;
 	ssize_t len;
 
 	len = readlinkat(dir, name, path, sizeof(path) - 1);
-	if (len < 0 || fstatat(dir, name, &st, 0))
+	/* Not to wait for a server that does not answer. */
+	if (len < 0 || statx(dir, name, AT_STATX_DONT_SYNC, STATX_INO, &st))
 		return false;
 	path[len] = 0;
 	more = realloc(files->file, (files->nr + 1) * sizeof(*more));
@@ -188,21 +198,29 @@ static bool add_file(int dir, const char *name, void *arg)
 		return true;
 	files->file = more;
 	more += files->nr;
-	*more = (struct open_file){ st.st_dev, st.st_ino, strdup(path) };
+	*more = (struct open_file){
+		.dev = makedev(st.stx_dev_major, st.stx_dev_minor),
+		.ino = st.stx_ino,
+		.path = strdup(path),
+	};
 	files->nr += !!more->path;
 	return !more->path;
 }
 
 /**
  * list_files - the files that a process has open
- * @pid: The process.
+ * @pid: The process, in the initial namespace.
  *
- * Return: To be given to free_files(); NULL for want of memory.
+ * Return: To be given to free_files(); NULL for want of memory, or if that
+ * namespace is not ours.
  */
 struct open_files *list_files(pid_t pid)
 {
-	struct open_files *files = calloc(1, sizeof(*files));
+	struct open_files *files;
 
+	if (!is_initial_namespace("pid"))
+		return NULL;
+	files = calloc(1, sizeof(*files));
 	if (!files)
 		return NULL;
 	visit_fds(pid, add_file, files);

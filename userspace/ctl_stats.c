@@ -306,7 +306,7 @@ static struct json_object *make_top(const struct view_record *d, double seconds)
 	struct json_object *row = json_object_new_object();
 	char comm[32];
 
-	get_comm(d->owner_pid, comm, sizeof(comm));
+	get_owner_comm(d->owner_pid, comm, sizeof(comm));
 	put_u64(row, "view", d->id);
 	put_rates(row, d, seconds);
 	put_u64(row, "mapped", d->bytes);
@@ -344,7 +344,11 @@ static int print_top(const struct snapshot *new, const struct snapshot *old)
 	}
 	if (isatty(STDOUT_FILENO))
 		fputs("\033[H\033[J", stdout);
-	printf("Views: %u\n", new->nr);
+	if (new->nr > TOP_ROWS)
+		printf("Views: %u. The %u that fault most:\n", new->nr,
+		       TOP_ROWS);
+	else
+		printf("Views: %u\n", new->nr);
 	out_table(rows, top_columns, "There are no views.");
 	return 0;
 }

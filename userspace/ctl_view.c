@@ -16,7 +16,7 @@ static struct json_object *make_view(const struct view_record *view)
 	struct json_object *record = json_object_new_object();
 	char comm[32];
 
-	get_comm(view->owner_pid, comm, sizeof(comm));
+	get_owner_comm(view->owner_pid, comm, sizeof(comm));
 	put_u64(record, "id", view->id);
 	put_u64(record, "size", view->size);
 	put_u64(record, "mapped", view->bytes);

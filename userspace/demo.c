@@ -4,7 +4,8 @@
  * process and real data, step by step.
  *
  * This file parses, checks that the machine can run the demo, and walks the
- * tables of steps: demo_lend.c, demo_change.c, demo_take.c.
+ * tables of steps: demo_lend.c, demo_change.c, demo_take.c, demo_policy.c,
+ * demo_account.c.
  */
 #include <argp.h>
 #include <err.h>
@@ -35,6 +36,7 @@ struct options {
 	const char *file;
 	const char *dir;
 	const char *color;
+	const char *bpf;
 	unsigned int replacements;
 	bool json;
 	int client;
@@ -42,13 +44,20 @@ struct options {
 
 static const char doc[] =
 	"Lend memory and a file to another process, change it under its hands, "
-	"and take it back: each step is checked and timed.\v"
+	"and take it back; then let an operator say what may be lent, and take "
+	"it back from outside, with memviewctl: each step is checked and "
+	"timed.\v"
 	"FILE is any file of 100 MiB or more; the demo works on a copy, which "
 	"has no name and is gone when the demo ends. On a terminal, long steps "
 	"show their progress.\n"
 	"\n"
-	"Exit status: 0 if each step saw what was expected, 1 if not, 2 if the "
-	"demo could not run.\n"
+	"The steps with memviewctl load a BPF policy that holds for every view "
+	"of the machine while they run. --bpf=auto skips them, and says why, "
+	"where BPF cannot work or where there are other views; --bpf=always "
+	"does not run at all there.\n"
+	"\n"
+	"Exit status: 0 if each step that was not skipped saw what was expected, "
+	"1 if not, 2 if the demo could not run.\n"
 	"\n"
 	"EXAMPLES\n"
 	"  memview-demo /usr/lib/x86_64-linux-gnu/libLLVM.so.19.1\n"
@@ -68,6 +77,8 @@ static const struct argp_option argp_options[] = {
 	  "How often to replace a range under the reader (default: 1000)", 0 },
 	{ "json", 'j', NULL, 0, "One JSON object a line instead of text", 0 },
 	{ "color", 'c', "WHEN", 0, "auto (default), always or never", 0 },
+	{ "bpf", 'b', "WHEN", 0,
+	  "Steps with memviewctl: auto (default), always or never", 0 },
 	{ "client", KEY_CLIENT, "FD", OPTION_HIDDEN, NULL, 0 },
 	{}
 };
@@ -82,6 +93,16 @@ static unsigned int parse_number(struct argp_state *state, const char *text,
 		argp_error(state, "'%s' is not a number from 1 to %u", text,
 			   most);
 	return number;
+}
+
+static const char *parse_when(struct argp_state *state, const char *option,
+			      const char *when)
+{
+	if (strcmp(when, "auto") && strcmp(when, "always") &&
+	    strcmp(when, "never"))
+		argp_error(state, "--%s=%s: it is auto, always or never",
+			   option, when);
+	return when;
 }
 
 static error_t parse_option(int key, char *arg, struct argp_state *state)
@@ -99,13 +120,10 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		options->json = true;
 		return 0;
 	case 'c':
-		if (strcmp(arg, "auto") && strcmp(arg, "always") &&
-		    strcmp(arg, "never"))
-			argp_error(state,
-				   "--color=%s: it is auto, always or "
-				   "never",
-				   arg);
-		options->color = arg;
+		options->color = parse_when(state, "color", arg);
+		return 0;
+	case 'b':
+		options->bpf = parse_when(state, "bpf", arg);
 		return 0;
 	case KEY_CLIENT:
 		options->client = parse_number(state, arg, 1024);
@@ -235,6 +253,17 @@ static void prepare(struct demo *demo)
 		err(STATUS_UNABLE, "memory for %u samples", demo->replacements);
 }
 
+/* With the view that this demo has made, and before the first step. */
+static void prepare_bpf(struct demo *demo, const char *when)
+{
+	if (!strcmp(when, "never"))
+		snprintf(demo->no_bpf, sizeof(demo->no_bpf), "--bpf=never");
+	else
+		operator_check(demo->no_bpf, sizeof(demo->no_bpf));
+	if (demo->no_bpf[0] && !strcmp(when, "always"))
+		errx(STATUS_UNABLE, "--bpf=always: %s", demo->no_bpf);
+}
+
 /* Runs one step. False: the rest makes no sense. */
 static bool run_step(struct demo *demo, const struct step *step, uint64_t epoch)
 {
@@ -242,6 +271,11 @@ static bool run_step(struct demo *demo, const struct step *step, uint64_t epoch)
 	uint64_t start = now_ns(), took;
 	bool ok;
 
+	if (step->bpf && demo->no_bpf[0]) {
+		output_skip(demo->output, step, start - epoch, demo->no_bpf);
+		json_object_put(outcome.figures);
+		return true;
+	}
 	expect(&outcome, "%s", step->expected ? step->expected : "");
 	output_begin(demo->output, step, start - epoch);
 	step->run(demo, &outcome);
@@ -254,9 +288,8 @@ static bool run_step(struct demo *demo, const struct step *step, uint64_t epoch)
 static bool run_steps(struct demo *demo)
 {
 	const struct step_table *tables[] = {
-		&lend_steps,
-		&change_steps,
-		&take_steps,
+		&lend_steps,   &change_steps,  &take_steps,
+		&policy_steps, &account_steps,
 	};
 	uint64_t epoch = now_ns();
 	unsigned int total = 0;
@@ -268,7 +301,11 @@ static bool run_steps(struct demo *demo)
 			going = run_step(demo, &tables[i]->steps[j], epoch);
 	}
 	client_kill(&demo->client);
+	tool_end(&demo->events);
+	tool_end(&demo->policy);
+	tool_end(&demo->hist);
 	output_samples(demo->output, demo->samples, demo->nr_samples);
+	output_hists(demo->output, demo->hists);
 	return output_summary(demo->output, total);
 }
 
@@ -277,10 +314,11 @@ int main(int argc, char **argv)
 	struct options options = {
 		.dir = getenv("TMPDIR") ?: "/var/tmp",
 		.color = "auto",
+		.bpf = "auto",
 		.replacements = 1000,
 		.client = -1,
 	};
-	struct demo demo = {};
+	static struct demo demo;
 
 	setlocale(LC_ALL, "");
 	argp_err_exit_status = STATUS_UNABLE;
@@ -291,6 +329,7 @@ int main(int argc, char **argv)
 	demo.dir = options.dir;
 	demo.replacements = options.replacements;
 	prepare(&demo);
+	prepare_bpf(&demo, options.bpf);
 	demo.output = output_open(options.json, options.color);
 	return run_steps(&demo) ? EXIT_SUCCESS : STATUS_FAILED;
 }

@@ -4,7 +4,9 @@
  *
  * Two processes: the *controller* owns the view and walks through a table of
  * steps; the *client* has nothing but a socket, over which it is told what to
- * touch and answers with what it saw. See demo_link.c for the protocol.
+ * touch and answers with what it saw. See demo_link.c for the protocol. The
+ * *operator* of the machine is a child process for each thing that is done
+ * from outside: see demo_operator.c.
  */
 #ifndef MEMVIEW_DEMO_H
 #define MEMVIEW_DEMO_H
@@ -152,6 +154,7 @@ enum actor {
 	CONTROLLER,
 	CLIENT,
 	BOTH,
+	OPERATOR,
 };
 
 /**
@@ -161,6 +164,7 @@ enum actor {
  * @title: What is done.
  * @expected: What must be seen, unless @run computes that.
  * @vital: Nothing after it makes sense if it fails.
+ * @bpf: Needs memviewctl: skipped on a machine where that cannot work.
  * @run: Does it and says what was seen.
  */
 struct step {
@@ -169,6 +173,7 @@ struct step {
 	const char *title;
 	const char *expected;
 	bool vital;
+	bool bpf;
 	void (*run)(struct demo *demo, struct outcome *outcome);
 };
 
@@ -194,6 +199,25 @@ struct client {
 };
 
 /**
+ * struct stream - what a tool has said, and nobody has read yet
+ */
+struct stream {
+	int fd;
+	size_t used;
+	char text[16384];
+};
+
+/**
+ * struct tool - a memviewctl that runs
+ * @pid: 0 if it does not.
+ */
+struct tool {
+	pid_t pid;
+	struct stream out;
+	struct stream err;
+};
+
+/**
  * struct demo - the controller's state
  * @source: The file that the user named.
  * @dir: Where its copy goes.
@@ -203,6 +227,11 @@ struct client {
  * @memfd: What both sides write; mapped at @shared.
  * @swap: Two memfds that take turns under the reader; mapped at @swap_words.
  * @digest: Of the memfd, before everything is taken away.
+ * @no_bpf: Why memviewctl cannot work here, or empty.
+ * @hist: Measures faults, all the time.
+ * @events: Watches verdicts.
+ * @policy: Holds the policy that is loaded.
+ * @hists: The histograms that @hist has made.
  * @changes: Map, unmap and resize requests that succeeded.
  * @samples: Duration of each replacement, nanoseconds.
  */
@@ -224,20 +253,29 @@ struct demo {
 	unsigned char digest[DIGEST_SIZE];
 	struct client client;
 
+	char no_bpf[160];
+	struct tool hist;
+	struct tool events;
+	struct tool policy;
+	struct json_object *hists;
+
 	uint64_t changes;
 	uint64_t *samples;
 	unsigned int nr_samples;
 };
 
-/* demo_lend.c, demo_change.c, demo_take.c: the steps, in this order */
+/* demo_lend.c and so on: the steps, in this order */
 struct step_table {
 	const struct step *steps;
 	unsigned int nr;
 };
 
-extern const struct step_table lend_steps, change_steps, take_steps;
+extern const struct step_table lend_steps, change_steps, take_steps,
+	policy_steps, account_steps;
 
 bool start_watch(struct demo *demo, struct outcome *outcome);
+void read_head(struct demo *demo, struct outcome *outcome);
+void measure_faults(struct demo *demo, struct outcome *outcome);
 
 /* demo_control.c: the controller's verbs */
 [[gnu::format(printf, 2, 3)]]
@@ -280,18 +318,33 @@ void probe(struct demo *demo, struct outcome *outcome, uint64_t at,
 	   uint64_t length, uint64_t pages);
 bool attach(struct demo *demo, struct outcome *outcome);
 
+/* demo_operator.c */
+[[gnu::format(printf, 3, 4)]]
+bool tool_start(struct tool *tool, struct outcome *outcome, const char *format,
+		...);
+bool tool_ready(struct tool *tool, struct outcome *outcome, const char *word);
+struct json_object *tool_record(struct tool *tool, struct outcome *outcome);
+struct json_object *tool_finish(struct tool *tool, struct outcome *outcome,
+				int signal);
+void tool_end(struct tool *tool);
+void operator_check(char *reason, size_t size);
+
 /* demo_output.c */
 struct output *output_open(bool json, const char *color);
 void output_begin(struct output *out, const struct step *step, uint64_t time);
 void output_progress(struct output *out, uint64_t done, uint64_t total);
 bool output_end(struct output *out, const struct step *step,
 		struct outcome *outcome, uint64_t time, uint64_t took);
+void output_skip(struct output *out, const struct step *step, uint64_t time,
+		 const char *reason);
 void output_samples(struct output *out, uint64_t *samples, unsigned int nr);
+void output_hists(struct output *out, struct json_object *hists);
 bool output_summary(struct output *out, unsigned int total);
 
 /* demo_histogram.c */
 const char *grouped(uint64_t number);
 void print_histogram(bool color, bool utf8, const uint64_t *ns, unsigned int nr,
 		     const unsigned int *cuts, unsigned int nr_cuts);
+void print_measured(bool color, bool utf8, struct json_object *hist);
 
 #endif /* MEMVIEW_DEMO_H */

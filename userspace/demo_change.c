@@ -211,7 +211,7 @@ static void read_beyond_cut(struct demo *demo, struct outcome *outcome)
 	access_word(demo, outcome, OP_READ, FILE_AT + cut_at(demo), 0);
 }
 
-static void read_head(struct demo *demo, struct outcome *outcome)
+void read_head(struct demo *demo, struct outcome *outcome)
 {
 	uint64_t head = 0;
 

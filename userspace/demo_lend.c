@@ -240,6 +240,13 @@ static const struct step steps[] = {
 		.vital = true,
 	},
 	{
+		.actor = OPERATOR,
+		.title = "begins to measure its faults",
+		.run = measure_faults,
+		.expected = "measuring",
+		.bpf = true,
+	},
+	{
 		.actor = CLIENT,
 		.title = "gets a view fd and maps it",
 		.run = attach_client,

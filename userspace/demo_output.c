@@ -27,6 +27,7 @@
 #define RED "1;31"
 #define GREEN "32"
 #define YELLOW "33"
+#define MAGENTA "35"
 #define BLUE "36"
 
 /**
@@ -37,7 +38,8 @@
  * @narrow: No room for the expected text where it equals what was seen.
  * @tiny: Nor for the time; then the table is 80 columns wide.
  * @drawn: When progress was drawn last.
- * @took: Duration of each step so far, nanoseconds.
+ * @took: Duration of each step that was run, nanoseconds.
+ * @skip_reason: Of the first step that was skipped.
  */
 struct output {
 	bool json;
@@ -50,19 +52,24 @@ struct output {
 	uint64_t took[128];
 	unsigned int steps;
 	unsigned int good;
+	unsigned int skipped;
+	const char *skip_reason;
 	struct json_object *samples;
+	struct json_object *hists;
 };
 
 static const char *const actors[] = {
 	[CONTROLLER] = "controller",
 	[CLIENT] = "client",
 	[BOTH] = "both",
+	[OPERATOR] = "operator",
 };
 
 static const char *const actor_colors[] = {
 	[CONTROLLER] = BLUE,
 	[CLIENT] = YELLOW,
 	[BOTH] = BOLD,
+	[OPERATOR] = MAGENTA,
 };
 
 static unsigned int terminal_width(void)
@@ -128,8 +135,8 @@ static void print_head(struct output *out)
 	printf(" on Linux %s, %d CPUs, %s of memory\n", name.release,
 	       get_nprocs(),
 	       size_text((uint64_t)info.totalram * info.mem_unit));
-	printf("Two processes: the controller (A), and the client (B), which "
-	       "has only a view fd.\n\n");
+	printf("The controller (A) owns a view, the client (B) has only a view "
+	       "fd;\nthe operator has memviewctl, and asks neither.\n\n");
 	if (out->color)
 		printf("\033[%sm", DIM);
 	if (!out->tiny)
@@ -150,19 +157,24 @@ static void print_start(struct output *out, const struct step *step,
 	printf("%s%-*s%s", gap(out), TITLE_WIDTH, step->title, gap(out));
 }
 
+static void open_chapter(struct output *out, const char *chapter)
+{
+	if (!chapter)
+		return;
+	if (!out->json && !out->chapter)
+		print_head(out);
+	if (!out->json) {
+		printf("\n");
+		put(out, BOLD, 0, chapter);
+		printf("\n");
+	}
+	out->chapter = chapter;
+}
+
 /* On a terminal, shows the step while it runs. */
 void output_begin(struct output *out, const struct step *step, uint64_t time)
 {
-	if (step->chapter) {
-		if (!out->json && !out->chapter)
-			print_head(out);
-		if (!out->json) {
-			printf("\n");
-			put(out, BOLD, 0, step->chapter);
-			printf("\n");
-		}
-		out->chapter = step->chapter;
-	}
+	open_chapter(out, step->chapter);
 	out->drawn = 0;
 	if (!out->color)
 		return;
@@ -196,6 +208,13 @@ static void print_column(struct output *out, const char *color,
 	printf("%s", gap(out));
 }
 
+/* Figures that are names: no commas. */
+static bool is_name(const char *label)
+{
+	return !strcmp(label, "id") || !strcmp(label, "view") ||
+	       !strcmp(label, "pid");
+}
+
 /* "cached_bytes": 4096 becomes "cached 4.0 KiB". */
 static int format_figure(struct output *out, char *text, size_t size,
 			 const char *name, struct json_object *value)
@@ -206,7 +225,7 @@ static int format_figure(struct output *out, char *text, size_t size,
 	const char *unit = "";
 	const char *shown = json_object_get_string(value);
 
-	if (number)
+	if (number && !is_name(label) && json_object_get_int64(value) > 0)
 		shown = grouped(json_object_get_uint64(value));
 	if (number && (!strcmp(label, "size") || !strcmp(label, "bytes"))) {
 		shown = size_text(json_object_get_uint64(value));
@@ -224,30 +243,42 @@ static int format_figure(struct output *out, char *text, size_t size,
 			unit);
 }
 
-/* The figures of a step, under its title, as many lines as they need. */
+/* What was typed, on a line of its own under the title of the step. */
+static void print_command(struct output *out, struct json_object *figures)
+{
+	struct json_object *command;
+
+	if (json_object_object_get_ex(figures, "command", &command))
+		printf("%*s# %s\n", title_column(out), "",
+		       json_object_get_string(command));
+}
+
+/* The other figures, as many lines as they need. */
 static void print_figures(struct output *out, struct json_object *figures)
 {
 	const int indent = title_column(out), room = out->narrow ? 66 : 80;
 	int used = 0;
 
-	if (!json_object_object_length(figures))
-		return;
 	if (out->color)
 		printf("\033[%sm", DIM);
-	printf("%*s", indent, "");
+	print_command(out, figures);
 	json_object_object_foreach(figures, name, value)
 	{
 		char text[200];
 		int length =
 			format_figure(out, text, sizeof(text), name, value);
 
+		if (!strcmp(name, "command"))
+			continue;
 		if (used && used + 2 + length > room) {
-			printf(",\n%*s", indent, "");
+			printf(",\n");
 			used = 0;
 		}
+		if (!used)
+			printf("%*s", indent, "");
 		used += printf("%s%s", used ? ", " : "", text);
 	}
-	printf("%s\n", out->color ? "\033[0m" : "");
+	printf("%s%s", used ? "\n" : "", out->color ? "\033[0m" : "");
 }
 
 static void print_step(struct output *out, const struct step *step,
@@ -297,9 +328,9 @@ static void add_number(struct json_object *object, const char *name,
 	json_object_object_add(object, name, json_object_new_uint64(number));
 }
 
-static void print_step_json(struct output *out, const struct step *step,
-			    const struct outcome *outcome, uint64_t time,
-			    uint64_t took, bool ok)
+/* What is in each line about a step. */
+static struct json_object *make_step(struct output *out,
+				     const struct step *step, uint64_t time)
 {
 	struct json_object *object = json_object_new_object();
 
@@ -308,6 +339,15 @@ static void print_step_json(struct output *out, const struct step *step,
 	add_text(object, "chapter", out->chapter);
 	add_text(object, "actor", actors[step->actor]);
 	add_text(object, "title", step->title);
+	return object;
+}
+
+static void print_step_json(struct output *out, const struct step *step,
+			    const struct outcome *outcome, uint64_t time,
+			    uint64_t took, bool ok)
+{
+	struct json_object *object = make_step(out, step, time);
+
 	add_text(object, "saw", outcome->saw);
 	add_text(object, "expected", outcome->expected);
 	add_number(object, "took_us", (took + 500) / 1000);
@@ -323,8 +363,8 @@ bool output_end(struct output *out, const struct step *step,
 {
 	bool ok = outcome->saw[0] && !strcmp(outcome->saw, outcome->expected);
 
-	if (out->steps < ARRAY_SIZE(out->took))
-		out->took[out->steps] = took;
+	if (out->steps - out->skipped < ARRAY_SIZE(out->took))
+		out->took[out->steps - out->skipped] = took;
 	out->steps++;
 	out->good += ok;
 	if (out->json)
@@ -333,6 +373,29 @@ bool output_end(struct output *out, const struct step *step,
 		print_step(out, step, outcome, time, took, ok);
 	fflush(stdout);
 	return ok;
+}
+
+/* A step that this machine cannot run, and why: in words, once. */
+void output_skip(struct output *out, const struct step *step, uint64_t time,
+		 const char *reason)
+{
+	open_chapter(out, step->chapter);
+	out->steps++;
+	if (out->json) {
+		struct json_object *object = make_step(out, step, time);
+
+		add_text(object, "skipped", reason);
+		print_json(object);
+	} else {
+		print_start(out, step, time);
+		put(out, YELLOW, 0, "skipped");
+		printf("\n");
+		if (!out->skip_reason)
+			printf("%*s%s\n", title_column(out), "", reason);
+	}
+	out->skip_reason = reason;
+	out->skipped++;
+	fflush(stdout);
 }
 
 static int compare(const void *a, const void *b)
@@ -380,35 +443,56 @@ void output_samples(struct output *out, uint64_t *samples, unsigned int nr)
 			ARRAY_SIZE(fine));
 }
 
-/* Returns whether all of the steps went as expected. */
+/* What memviewctl hist has measured, if it has. */
+void output_hists(struct output *out, struct json_object *hists)
+{
+	size_t nr = hists ? json_object_array_length(hists) : 0;
+
+	out->hists = hists;
+	for (size_t i = 0; i < nr && !out->json; i++)
+		print_measured(out->color, out->utf8,
+			       json_object_array_get_idx(hists, i));
+}
+
+static void print_summary_json(struct output *out, unsigned int total)
+{
+	struct json_object *object = json_object_new_object();
+
+	add_number(object, "steps", total);
+	add_number(object, "as_expected", out->good);
+	add_number(object, "skipped", out->skipped);
+	add_number(object, "not_run", total - out->steps);
+	if (out->samples)
+		json_object_object_add(object, "replacement_us", out->samples);
+	if (out->hists)
+		json_object_object_add(object, "histograms", out->hists);
+	print_json(object);
+}
+
+/* Returns whether all of the steps that could be run went as expected. */
 bool output_summary(struct output *out, unsigned int total)
 {
 	static const unsigned int coarse[] = { 1, 3 };
-	bool ok = out->good == total;
+	unsigned int run = out->steps - out->skipped;
+	bool ok = out->good + out->skipped == total;
 
 	if (out->json) {
-		struct json_object *object = json_object_new_object();
-
-		add_number(object, "steps", total);
-		add_number(object, "as_expected", out->good);
-		add_number(object, "not_run", total - out->steps);
-		if (out->samples)
-			json_object_object_add(object, "replacement_us",
-					       out->samples);
-		print_json(object);
+		print_summary_json(out, total);
 		return ok;
 	}
 	printf("\n");
 	put(out, BOLD, 0, "Steps by duration");
 	printf("\n");
-	print_histogram(out->color, out->utf8, out->took, out->steps, coarse,
+	print_histogram(out->color, out->utf8, out->took, run, coarse,
 			ARRAY_SIZE(coarse));
 	printf("\ndemo: %u steps, ", total);
 	if (out->color)
 		printf("\033[%sm", ok ? GREEN : RED);
 	printf("%u as expected", out->good);
-	if (out->good < out->steps)
-		printf(", %u not", out->steps - out->good);
+	if (out->good < run)
+		printf(", %u not", run - out->good);
+	if (out->skipped)
+		printf(", %u skipped (%s)", out->skipped, out->skip_reason);
 	if (out->steps < total)
 		printf(", %u not run", total - out->steps);
 	printf("%s\n", out->color ? "\033[0m" : "");

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * demo_take.c - the end of the demo: take everything back, lose the client,
- * lend to a new one.
+ * demo_take.c - take everything back, lose the client, lend to a new one.
  */
 #include <openssl/evp.h>
 #include <signal.h>
@@ -94,13 +93,6 @@ static void attach_another(struct demo *demo, struct outcome *outcome)
 	expect(outcome, "%s", word_text(word("B: again")));
 }
 
-static void count_changes(struct demo *demo, struct outcome *outcome)
-{
-	expect(outcome, "%ju changes", (uintmax_t)demo->changes);
-	see(outcome, "%jd changes", (intmax_t)view_counter(demo, "changes"));
-	figure_counters(demo, outcome);
-}
-
 static const struct step steps[] = {
 	{
 		.chapter = "Take back",
@@ -165,11 +157,6 @@ static const struct step steps[] = {
 		.title = "a new one attaches and reads",
 		.run = attach_another,
 		.vital = true,
-	},
-	{
-		.actor = CONTROLLER,
-		.title = "reads the view's counters (fdinfo)",
-		.run = count_changes,
 	},
 };
 

@@ -46,7 +46,7 @@ int parse_number(const char *text, uint64_t *number)
 	if (*text < '0' || *text > '9')
 		return -EINVAL;
 	errno = 0;
-	value = strtoull(text, &end, 0);
+	value = strtoull(text, &end, text[1] == 'x' ? 16 : 10);
 	if (errno)
 		return -EINVAL;
 	unit = *end ? strchr(units, *end) : NULL;
@@ -195,7 +195,7 @@ int main(int argc, char **argv)
 		.children = children,
 	};
 	const struct command *command;
-	int first = argc;
+	int first = argc, status;
 
 	argp_err_exit_status = CTL_USAGE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &first);
@@ -205,5 +205,9 @@ int main(int argc, char **argv)
 				 "memviewctl --help lists the commands.",
 				 "there is no command '%s'", argv[first]);
 	log_start();
-	return command->run(argc - first, argv + first);
+	status = command->run(argc - first, argv + first);
+	if (fflush(stdout) || ferror(stdout))
+		return ctl_error(CTL_FAILED, "Is the disk full?",
+				 "cannot write all of the output");
+	return status;
 }

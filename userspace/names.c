@@ -103,9 +103,9 @@ static struct json_object *pick(const char *const *names, uint32_t n,
 /** name_kind - @kind: of enum memview_source_kind */
 struct json_object *name_kind(uint32_t kind)
 {
-	static const char *const names[] = { "file", "memfd", "tmpfs" };
+	static const char *const names[] = { "file", "memfd", "tmpfs", "none" };
 
-	return pick(names, 3, kind);
+	return pick(names, ARRAY_SIZE(names), kind);
 }
 
 /** name_op - @op: of enum memview_policy_op, or enum audit_op */
@@ -114,5 +114,5 @@ struct json_object *name_op(uint32_t op)
 	static const char *const names[] = { "map_fd", "get_viewfd", "mmap",
 					     "unmap_fd", "denied" };
 
-	return pick(names, 5, op);
+	return pick(names, ARRAY_SIZE(names), op);
 }

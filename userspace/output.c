@@ -9,96 +9,192 @@
 #include <string.h>
 #include <time.h>
 
+#include "ctl.h"
 #include "output.h"
-
-#define CELL_SIZE 320
-#define COLUMNS_MAX 24
 
 bool out_json;
 
+static void __attribute__((noreturn)) no_memory(void)
+{
+	exit(ctl_error(CTL_FAILED, NULL, "out of memory"));
+}
+
+static char *format(const char *format, ...)
+	__attribute__((format(printf, 1, 2)));
+
+static char *format(const char *format, ...)
+{
+	va_list args;
+	char *text;
+	int len;
+
+	va_start(args, format);
+	len = vasprintf(&text, format, args);
+	va_end(args);
+	if (len < 0)
+		no_memory();
+	return text;
+}
+
+/* How long the UTF-8 character at @c is: 0 if there is none. */
+static size_t utf8_length(const unsigned char *c)
+{
+	size_t n = 0, i;
+
+	if (c[0] < 0x80)
+		return 1;
+	if (c[0] >= 0xc2 && c[0] < 0xf5)
+		n = c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
+	for (i = 1; i < n; i++)
+		if ((c[i] & 0xc0) != 0x80)
+			return 0;
+	/* Longer than need be, a surrogate, beyond the last character. */
+	if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] >= 0xa0) ||
+	    (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] >= 0x90))
+		return 0;
+	return n;
+}
+
+/**
+ * out_string - a string that others have chosen, as JSON can have it
+ * @text: A path or a process's name: any bytes. Those that are not UTF-8 are
+ *	replaced.
+ */
+struct json_object *out_string(const char *text)
+{
+	struct json_object *string;
+	char *clean = NULL;
+	size_t size, n;
+	FILE *out;
+
+	out = open_memstream(&clean, &size);
+	if (!out)
+		no_memory();
+	for (; *text; text += n ?: 1) {
+		n = utf8_length((const unsigned char *)text);
+		if (n)
+			fwrite(text, 1, n, out);
+		else
+			fputs("\ufffd", out);
+	}
+	if (fclose(out))
+		no_memory();
+	string = json_object_new_string_len(clean, size);
+	free(clean);
+	return string;
+}
+
+/* Nobody may move an operator's cursor, or begin a line, by giving a name. */
+static char *format_text(const char *text)
+{
+	const unsigned char *c = (const unsigned char *)text;
+	char *clean = NULL;
+	size_t size;
+	FILE *out;
+
+	out = open_memstream(&clean, &size);
+	if (!out)
+		no_memory();
+	for (; *c; c++) {
+		if (*c < ' ' || *c == 0x7f)
+			fprintf(out, "\\%03o", *c);
+		else if (*c == 0xc2 && c[1] < 0xa0)
+			fprintf(out, "\\%03o", *++c);
+		else
+			fputc(*c, out);
+	}
+	if (fclose(out))
+		no_memory();
+	return clean;
+}
+
 /* In the largest unit that leaves a whole number. */
-static void format_size(char *buf, size_t size, uint64_t bytes)
+static char *format_size(uint64_t bytes)
 {
 	static const char *const units[] = { "B",   "KiB", "MiB",
 					     "GiB", "TiB", "PiB" };
 	unsigned int unit = 0;
 
-	while (bytes && bytes % 1024 == 0 && unit < 5) {
+	while (bytes && bytes % 1024 == 0 && unit < ARRAY_SIZE(units) - 1) {
 		bytes /= 1024;
 		unit++;
 	}
-	snprintf(buf, size, "%" PRIu64 " %s", bytes, units[unit]);
+	return format("%" PRIu64 " %s", bytes, units[unit]);
 }
 
-static void format_ns(char *buf, size_t size, uint64_t ns)
+static char *format_ns(uint64_t ns)
 {
 	if (ns < 1000)
-		snprintf(buf, size, "%" PRIu64 " ns", ns);
-	else if (ns < 1000000)
-		snprintf(buf, size, "%.1f us", ns / 1e3);
-	else if (ns < 1000000000)
-		snprintf(buf, size, "%.1f ms", ns / 1e6);
-	else
-		snprintf(buf, size, "%.1f s", ns / 1e9);
+		return format("%" PRIu64 " ns", ns);
+	if (ns < 1000000)
+		return format("%.1f us", ns / 1e3);
+	if (ns < 1000000000)
+		return format("%.1f ms", ns / 1e6);
+	return format("%.1f s", ns / 1e9);
 }
 
-static void format_clock(char *buf, size_t size, uint64_t ns)
+static char *format_clock(uint64_t ns)
 {
 	time_t seconds = ns / 1000000000;
+	char clock[16];
 	struct tm tm;
-	size_t len;
 
 	localtime_r(&seconds, &tm);
-	len = strftime(buf, size, "%H:%M:%S", &tm);
-	snprintf(buf + len, size - len, ".%06" PRIu64, ns % 1000000000 / 1000);
+	strftime(clock, sizeof(clock), "%H:%M:%S", &tm);
+	return format("%s.%06" PRIu64, clock, ns % 1000000000 / 1000);
 }
 
-static void format_array(char *buf, size_t size, struct json_object *array)
+static char *format_array(struct json_object *array)
 {
-	size_t i, len = 0;
+	size_t i, n = json_object_array_length(array);
+	char *text = format("%s", n ? "" : "-"), *longer;
 
-	snprintf(buf, size, "-");
-	for (i = 0; i < json_object_array_length(array) && len < size; i++)
-		len += snprintf(buf + len, size - len, "%s%s", i ? "," : "",
+	for (i = 0; i < n; i++) {
+		longer = format("%s%s%s", text, i ? "," : "",
 				json_object_get_string(
 					json_object_array_get_idx(array, i)));
+		free(text);
+		text = longer;
+	}
+	return text;
 }
 
 /**
- * out_format_value - a value as people see it
- * @buf: Where to put it.
- * @size: Of @buf.
+ * out_format - a value as people see it
  * @value: The value, NULL for none.
- * @format: How.
+ * @how: How.
+ *
+ * Return: A string, to be freed.
  */
-void out_format_value(char *buf, size_t size, struct json_object *value,
-		      enum out_format format)
+char *out_format(struct json_object *value, enum out_format how)
 {
 	uint64_t number = json_object_get_uint64(value);
 
 	if (!value)
-		snprintf(buf, size, "-");
-	else if (json_object_is_type(value, json_type_array))
-		format_array(buf, size, value);
-	else if (json_object_is_type(value, json_type_boolean))
-		snprintf(buf, size, "%s", number ? "yes" : "no");
-	else if (format == OUT_SIZE)
-		format_size(buf, size, number);
-	else if (format == OUT_HEX)
-		snprintf(buf, size, "%#" PRIx64, number);
-	else if (format == OUT_NS)
-		format_ns(buf, size, number);
-	else if (format == OUT_CLOCK)
-		format_clock(buf, size, number);
-	else
-		snprintf(buf, size, "%s", json_object_get_string(value));
+		return format("-");
+	if (json_object_is_type(value, json_type_array))
+		return format_array(value);
+	if (json_object_is_type(value, json_type_boolean))
+		return format("%s", number ? "yes" : "no");
+	switch (how) {
+	case OUT_SIZE:
+		return format_size(number);
+	case OUT_HEX:
+		return format("%#" PRIx64, number);
+	case OUT_NS:
+		return format_ns(number);
+	case OUT_CLOCK:
+		return format_clock(number);
+	default:
+		return format_text(json_object_get_string(value));
+	}
 }
 
-static void format_member(char *buf, size_t size, struct json_object *record,
-			  const struct out_column *column)
+static char *format_member(struct json_object *record,
+			   const struct out_column *column)
 {
-	out_format_value(buf, size, json_object_object_get(record, column->key),
-			 column->format);
+	return out_format(json_object_object_get(record, column->key),
+			  column->format);
 }
 
 /* Figures stand to the right, unless one of the column is missing. */
@@ -117,6 +213,29 @@ static bool is_right(struct json_object *rows, const struct out_column *column)
 	return true;
 }
 
+/* The cells of a column, its title first; @cells is row by row. */
+static void format_column(char **cells, size_t columns,
+			  struct json_object *rows,
+			  const struct out_column *column)
+{
+	size_t i, n = json_object_array_length(rows);
+
+	*cells = format("%s", column->title);
+	for (i = 0; i < n; i++)
+		cells[(i + 1) * columns] = format_member(
+			json_object_array_get_idx(rows, i), column);
+}
+
+static int width_of(char **cells, size_t columns, size_t rows)
+{
+	size_t i, width = 0;
+
+	for (i = 0; i < rows; i++)
+		if (strlen(cells[i * columns]) > width)
+			width = strlen(cells[i * columns]);
+	return width;
+}
+
 static void print_cell(const char *text, int width, bool right, bool last)
 {
 	if (right)
@@ -130,49 +249,46 @@ static void print_cell(const char *text, int width, bool right, bool last)
 static void print_table(struct json_object *rows,
 			const struct out_column *columns)
 {
-	size_t i, n = json_object_array_length(rows);
-	bool right[COLUMNS_MAX];
-	int width[COLUMNS_MAX];
-	char cell[CELL_SIZE];
-	int c, len;
+	size_t n = json_object_array_length(rows) + 1, nc = 0, c, i;
+	char **cells;
+	bool *right;
+	int *width;
 
-	for (c = 0; columns[c].key && c < COLUMNS_MAX; c++) {
-		width[c] = strlen(columns[c].title);
+	while (columns[nc].key)
+		nc++;
+	cells = calloc(n * nc, sizeof(*cells));
+	right = calloc(nc, sizeof(*right));
+	width = calloc(nc, sizeof(*width));
+	if (!cells || !right || !width)
+		no_memory();
+	for (c = 0; c < nc; c++) {
+		format_column(&cells[c], nc, rows, &columns[c]);
 		right[c] = is_right(rows, &columns[c]);
-		for (i = 0; i < n; i++) {
-			format_member(cell, sizeof(cell),
-				      json_object_array_get_idx(rows, i),
-				      &columns[c]);
-			len = strlen(cell);
-			if (len > width[c])
-				width[c] = len;
-		}
+		width[c] = width_of(&cells[c], nc, n);
 	}
-	for (c = 0; columns[c].key && c < COLUMNS_MAX; c++)
-		print_cell(columns[c].title, width[c], right[c],
-			   !columns[c + 1].key);
-	for (i = 0; i < n; i++)
-		for (c = 0; columns[c].key && c < COLUMNS_MAX; c++) {
-			format_member(cell, sizeof(cell),
-				      json_object_array_get_idx(rows, i),
-				      &columns[c]);
-			print_cell(cell, width[c], right[c],
-				   !columns[c + 1].key);
-		}
+	for (i = 0; i < n * nc; i++) {
+		c = i % nc;
+		print_cell(cells[i], width[c], right[c], c == nc - 1);
+		free(cells[i]);
+	}
+	free(width);
+	free(right);
+	free(cells);
 }
 
 static void print_record(struct json_object *record,
 			 const struct out_column *columns)
 {
-	char cell[CELL_SIZE];
 	int width = 0, c;
+	char *cell;
 
 	for (c = 0; columns[c].key; c++)
 		if ((int)strlen(columns[c].title) > width)
 			width = strlen(columns[c].title);
 	for (c = 0; columns[c].key; c++) {
-		format_member(cell, sizeof(cell), record, &columns[c]);
+		cell = format_member(record, &columns[c]);
 		printf("%-*s  %s\n", width, columns[c].title, cell);
+		free(cell);
 	}
 }
 
@@ -244,16 +360,17 @@ void out_document(struct json_object *document,
 void out_stream(struct json_object *record, const struct out_column *columns)
 {
 	const char *space = "";
-	char cell[CELL_SIZE];
+	char *cell;
 
 	if (out_json)
 		print_json(record, JSON_C_TO_STRING_PLAIN);
 	for (; !out_json && columns->key; columns++) {
 		if (!json_object_object_get(record, columns->key))
 			continue;
-		format_member(cell, sizeof(cell), record, columns);
+		cell = format_member(record, columns);
 		printf("%s%s%s%s", space, columns->title ?: "",
 		       columns->title ? "=" : "", cell);
+		free(cell);
 		space = " ";
 	}
 	if (!out_json)
@@ -279,4 +396,25 @@ void out_record(struct json_object *record, const char *format, ...)
 	va_end(args);
 	json_object_put(record);
 	fflush(stdout);
+}
+
+/**
+ * out_lost - tell that records are missing, among those there are
+ * @member: Which member tells what a record is.
+ * @count: How many are missing.
+ * @what: Such as "events".
+ */
+void out_lost(const char *member, uint64_t count, const char *what)
+{
+	static const struct out_column none[] = { {} };
+	struct json_object *record;
+
+	if (!out_json) {
+		ctl_error(CTL_OK, NULL, "%" PRIu64 " %s lost", count, what);
+		return;
+	}
+	record = json_object_new_object();
+	put_string(record, member, "lost");
+	put_u64(record, "count", count);
+	out_stream(record, none);
 }

@@ -62,8 +62,10 @@ void out_stream(struct json_object *record, const struct out_column *columns);
 void out_record(struct json_object *record, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
-void out_format_value(char *buf, size_t size, struct json_object *value,
-		      enum out_format format);
+void out_lost(const char *member, uint64_t count, const char *what);
+
+char *out_format(struct json_object *value, enum out_format how);
+struct json_object *out_string(const char *text);
 
 static inline void put_u64(struct json_object *record, const char *key,
 			   uint64_t value)
@@ -74,7 +76,7 @@ static inline void put_u64(struct json_object *record, const char *key,
 static inline void put_string(struct json_object *record, const char *key,
 			      const char *value)
 {
-	json_object_object_add(record, key, json_object_new_string(value));
+	json_object_object_add(record, key, out_string(value));
 }
 
 static inline void put_bool(struct json_object *record, const char *key,

@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * ctl_flags.bpf.c - a policy with a flag that there is not
+ */
+#include "test.bpf.h"
+
+char _license[] SEC("license") = "GPL";
+
+SEC("struct_ops/map_fd")
+int BPF_PROG(map_fd, struct memview *view, struct file *file,
+	     const struct memview_map_fd_info *info)
+{
+	return 0;
+}
+
+SEC(".struct_ops.link")
+struct memview_policy_ops policy = {
+	.map_fd = (void *)map_fd,
+	.flags = 8,
+	.name = "flags",
+};
