@@ -18,7 +18,6 @@
  *
  *   client's mmap_lock (read), inode lock of the view (ftruncate)
  *     view->change_lock
- *       source file's ->mmap and its locks
  *     lock of a folio of a source
  *       view->layout.lock
  *         i_mmap lock of a source file (also taken by the core around what
@@ -173,6 +172,8 @@ struct memview_stats {
  *	that the control file's f_inode still names. See main.c.
  * @change_lock: Serialises changes, from their checks to the end of their
  *	zap: nobody may find a page gone that another's zap has yet to reach.
+ * @gone: Ranges that the change under way has taken out of the layout, linked
+ *	by next_dead. Under @change_lock; put after it.
  * @layout: Ranges.
  * @sources: The files behind them. Under @change_lock.
  * @size: Bytes; the inode's size is the same. Under @change_lock.
@@ -188,6 +189,7 @@ struct memview_view {
 	struct inode *inode;
 	struct file *device;
 	struct mutex change_lock;
+	struct memview_range *gone;
 	struct memview_layout layout;
 	struct list_head sources;
 	loff_t size;
@@ -265,8 +267,11 @@ void memview_range_put(struct memview_range *range);
 
 /* source.c */
 enum memview_source_kind memview_source_kind(struct file *file);
-struct memview_source *memview_source_get(struct memview_view *view,
-					  struct file *file, u32 flags);
+struct memview_source *memview_source_find(struct memview_view *view,
+					   struct file *file, u32 flags);
+struct memview_source *memview_source_create(struct memview_view *view,
+					     struct file *file, u32 flags);
+struct memview_source *memview_source_adopt(struct memview_source *source);
 void memview_source_put(struct memview_source *source);
 void memview_source_add_range(struct memview_source *source,
 			      struct memview_range *range);

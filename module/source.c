@@ -156,9 +156,21 @@ enum memview_source_kind memview_source_kind(struct file *file)
 		       MEMVIEW_SOURCE_TMPFS;
 }
 
-static struct memview_source *source_create(struct memview_view *view,
-					    struct file *file, bool writable)
+/**
+ * memview_source_create - make a source that is not the view's yet
+ * @view: View, borrowed.
+ * @file: A file that memview_source_find() did not refuse.
+ * @flags: What the range will allow, of enum memview_map_flags.
+ *
+ * Context: May sleep, and wait for whoever serves the file: no lock that a
+ *	change of the view needs may be held.
+ * Return: The source, for memview_source_adopt(), or an ERR_PTR() of the errnos
+ *	in the uAPI header.
+ */
+struct memview_source *memview_source_create(struct memview_view *view,
+					     struct file *file, u32 flags)
 {
+	bool writable = flags & MEMVIEW_MAP_WRITE;
 	struct memview_source *source;
 	int err;
 
@@ -247,46 +259,18 @@ static struct memview_source *find_same_file(struct memview_view *view,
 	return NULL;
 }
 
-static struct memview_source *source_add(struct memview_view *view,
-					 struct file *file, bool writable)
-{
-	struct memview_source *source = source_create(view, file, writable);
-	struct memview_source *twin;
-	int err;
-
-	if (IS_ERR(source))
-		return source;
-	twin = find_twin(view, source);
-	if (twin) {
-		release_writable(source);
-		memview_source_put(source);
-		return twin;
-	}
-	err = memview_watch_start(source);
-	if (err) {
-		release_writable(source);
-		memview_source_put(source);
-		return ERR_PTR(err);
-	}
-	list_add(&source->list, &view->sources);
-	return source;
-}
-
 /**
- * memview_source_get - the source for a file, made if it is not there
+ * memview_source_find - the source for a file, if the view has it
  * @view: View. The caller holds its change_lock.
  * @file: What the controller gave.
  * @flags: What the range will allow, of enum memview_map_flags.
  *
- * Without a range it stays on the view's list until
- * memview_source_detach_unused().
- *
  * Context: May sleep.
- * Return: The source with a reference for a range, or an ERR_PTR() of the
+ * Return: The source with a reference for a range, NULL, or an ERR_PTR() of the
  *	errnos in the uAPI header.
  */
-struct memview_source *memview_source_get(struct memview_view *view,
-					  struct file *file, u32 flags)
+struct memview_source *memview_source_find(struct memview_view *view,
+					   struct file *file, u32 flags)
 {
 	bool writable = flags & MEMVIEW_MAP_WRITE;
 	struct memview_source *source;
@@ -301,10 +285,49 @@ struct memview_source *memview_source_get(struct memview_view *view,
 	source = find_same_file(view, file, writable);
 	if (source && writable && is_write_sealed(file))
 		return ERR_PTR(-EPERM);
-	if (!source)
-		source = source_add(view, file, writable);
-	if (!IS_ERR(source))
+	if (source)
 		refcount_inc(&source->refs);
+	return source;
+}
+
+static void discard(struct memview_source *source)
+{
+	release_writable(source);
+	memview_source_put(source);
+}
+
+/**
+ * memview_source_adopt - let a view have a source
+ * @source: From memview_source_create(); owned by this function. The caller
+ *	holds its view's change_lock.
+ *
+ * Without a range it stays on the view's list until
+ * memview_source_detach_unused().
+ *
+ * Context: May sleep.
+ * Return: It, or the same file's that came first, with a reference for a range;
+ *	or an ERR_PTR().
+ */
+struct memview_source *memview_source_adopt(struct memview_source *source)
+{
+	struct memview_view *view = source->view;
+	struct memview_source *twin;
+	int err;
+
+	lockdep_assert_held(&view->change_lock);
+	twin = find_twin(view, source);
+	if (twin) {
+		discard(source);
+		refcount_inc(&twin->refs);
+		return twin;
+	}
+	err = memview_watch_start(source);
+	if (err) {
+		discard(source);
+		return ERR_PTR(err);
+	}
+	list_add(&source->list, &view->sources);
+	refcount_inc(&source->refs);
 	return source;
 }
 

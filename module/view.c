@@ -69,13 +69,34 @@ struct memview_view *memview_view_create(struct inode *inode)
 	return view;
 }
 
-static void drop_ranges(struct memview_range *dead)
+/* Under view->change_lock: the sources forget ranges that have left the layout. */
+static void forget_ranges(struct memview_view *view, struct memview_range *dead)
 {
 	while (dead) {
 		struct memview_range *range = dead;
 
 		dead = range->next_dead;
 		memview_source_del_range(range->source, range);
+		range->next_dead = view->gone;
+		view->gone = range;
+		cond_resched();
+	}
+}
+
+/*
+ * End a change. The last range of a file closes it, which may wait for whoever
+ * serves it; nobody else's change should.
+ */
+static void unlock_changes(struct memview_view *view)
+{
+	struct memview_range *gone = view->gone;
+
+	view->gone = NULL;
+	mutex_unlock(&view->change_lock);
+	while (gone) {
+		struct memview_range *range = gone;
+
+		gone = range->next_dead;
 		memview_range_put(range);
 		cond_resched();
 	}
@@ -95,12 +116,48 @@ void memview_view_put(struct memview_view *view)
 	memview_registry_del(view);
 	mutex_lock(&view->change_lock);
 	view->dead = true;
-	drop_ranges(memview_layout_clear(&view->layout));
-	mutex_unlock(&view->change_lock);
+	forget_ranges(view, memview_layout_clear(&view->layout));
+	unlock_changes(view);
 	if (view->device)
 		fput(view->device);
 	memview_unref(view);
 	memview_unpin_fs();
+}
+
+/*
+ * Can PTEs of an old range stay under a new one? If it shows the same pages,
+ * and forbids nothing. A fetch from a page that is mapped without EXEC does not
+ * fault, it fails: so a new range that allows it has to begin without PTEs.
+ */
+static bool can_keep(const struct memview_range *old,
+		     const struct memview_range *new)
+{
+	if (old->source->vma.vm_file->f_mapping !=
+	    new->source->vma.vm_file->f_mapping)
+		return false;
+	if (memview_file_pgoff(old, new->first) != new->file_first)
+		return false;
+	return !(old->flags & ~new->flags) &&
+	       !((old->flags ^ new->flags) & MEMVIEW_MAP_EXEC);
+}
+
+/* Under view->change_lock: must PTEs go when @range, or nothing, takes over? */
+static bool needs_zap(struct memview_view *view, pgoff_t first, pgoff_t last,
+		      const struct memview_range *range)
+{
+	struct memview_range *old;
+	bool keep = range;
+	pgoff_t end;
+
+	while (keep && first <= last) {
+		old = memview_layout_next(&view->layout, &first, &end);
+		if (!old)
+			break;
+		keep = first > last || can_keep(old, range);
+		memview_range_put(old);
+		first = end + 1;
+	}
+	return !keep;
 }
 
 /*
@@ -110,6 +167,7 @@ void memview_view_put(struct memview_view *view)
 static int replace(struct memview_view *view, pgoff_t first, pgoff_t last,
 		   struct memview_range *range, enum memview_cause cause)
 {
+	bool zap = needs_zap(view, first, last, range);
 	struct memview_range *dead;
 	unsigned long pages;
 	int err;
@@ -118,9 +176,9 @@ static int replace(struct memview_view *view, pgoff_t first, pgoff_t last,
 				     &dead);
 	if (err)
 		return err;
-	if (pages)
+	if (pages && zap)
 		memview_zap(view, first, last, cause);
-	drop_ranges(dead);
+	forget_ranges(view, dead);
 	memview_count(view, changes);
 	return 0;
 }
@@ -186,6 +244,23 @@ static int map_source(struct memview_view *view, struct memview_source *source,
 	return err;
 }
 
+/*
+ * Under view->change_lock, which is given up while the ->mmap of a new source
+ * runs: that may wait for whoever serves the file, and no unmap should.
+ */
+static struct memview_source *get_source(struct memview_view *view,
+					 struct file *file, u32 flags)
+{
+	struct memview_source *source = memview_source_find(view, file, flags);
+
+	if (source)
+		return source;
+	mutex_unlock(&view->change_lock);
+	source = memview_source_create(view, file, flags);
+	mutex_lock(&view->change_lock);
+	return IS_ERR(source) ? source : memview_source_adopt(source);
+}
+
 static int map_file(struct memview_view *view, struct file *file, pgoff_t first,
 		    pgoff_t last, pgoff_t file_first, u32 flags)
 {
@@ -193,9 +268,15 @@ static int map_file(struct memview_view *view, struct file *file, pgoff_t first,
 
 	if (!is_within(view, last))
 		return -EINVAL;
-	source = memview_source_get(view, file, flags);
+	source = get_source(view, file, flags);
 	if (IS_ERR(source))
 		return PTR_ERR(source);
+	/* The view may have shrunk meanwhile. */
+	if (!is_within(view, last)) {
+		memview_source_detach_unused(source);
+		memview_source_put(source);
+		return -EINVAL;
+	}
 	return map_source(view, source, first, last, file_first, flags);
 }
 
@@ -226,7 +307,7 @@ int memview_view_map(struct memview_view *view,
 	if (!err) {
 		err = map_file(view, file, first, last, file_first,
 			       info->flags);
-		mutex_unlock(&view->change_lock);
+		unlock_changes(view);
 	}
 	trace_memview_map(&view->bpf, file, info, err);
 	fput(file);
@@ -258,7 +339,7 @@ int memview_view_unmap(struct memview_view *view,
 	err = is_within(view, last) ?
 		      replace(view, first, last, NULL, MEMVIEW_CAUSE_UNMAP) :
 		      -EINVAL;
-	mutex_unlock(&view->change_lock);
+	unlock_changes(view);
 	trace_memview_unmap(&view->bpf, info, err);
 	if (!err)
 		memview_tell_unmap(view, info->mem_offset, info->size);
@@ -292,7 +373,7 @@ int memview_view_resize(struct memview_view *view, loff_t size)
 		view->size = size;
 		i_size_write(view->inode, size);
 	}
-	mutex_unlock(&view->change_lock);
+	unlock_changes(view);
 	trace_memview_resize(&view->bpf, old, size, err);
 	if (!err && size < old)
 		memview_tell_unmap(view, PAGE_ALIGN(size),
@@ -336,7 +417,7 @@ int memview_view_revoke(struct memview_view *view, u64 offset, u64 size)
 	if (whole)
 		size = PAGE_ALIGN(view->size);
 	err = revoke(view, first, last);
-	mutex_unlock(&view->change_lock);
+	unlock_changes(view);
 	trace_memview_revoke(&view->bpf, offset, size, err);
 	if (!err)
 		memview_tell_unmap(view, offset, size);
