@@ -230,6 +230,8 @@ static inline void attack_one(struct __test_metadata *_metadata, const struct sc
 	EXPECT_TRUE(is_wanted(ret, want)) {
 		TH_LOG("%s: %ld, wanted %d", attack->name, ret, want);
 	}
+	if (want == EITHER)
+		TH_LOG("%s: %ld here", attack->name, ret);
 	ASSERT_EQ(0, scene_take_back(&scene)) {
 		TH_LOG("after %s", attack->name);
 	}

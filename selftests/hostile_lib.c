@@ -202,9 +202,13 @@ static void make_image(char *image, uint32_t id, unsigned int page)
 static int put_image(int fd, unsigned int at, uint32_t id, unsigned int page)
 {
 	char image[PAGE];
+	ssize_t n;
 
 	make_image(image, id, page);
-	return pwrite(fd, image, PAGE, at * PAGE) == PAGE ? 0 : -EIO;
+	n = pwrite(fd, image, PAGE, at * PAGE);
+	/* A client that is forked from here must not find it on its stack. */
+	explicit_bzero(image, PAGE);
+	return n == PAGE ? 0 : -EIO;
 }
 
 static bool has_image(int fd, unsigned int at, uint32_t id, unsigned int page)
