@@ -400,20 +400,6 @@ FIXTURE_TEARDOWN(failnth)
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
 
-/* A mapping may be in pieces, also because an operation failed half-way. */
-static uint64_t count_mappings(void)
-{
-	static char text[65536];
-	char *at = text;
-	uint64_t n = 0;
-
-	if (read_file("/proc/self/maps", text, sizeof(text)) <= 0)
-		return 0;
-	while ((at = strstr(at + 1, "memory-view:view")))
-		n++;
-	return n;
-}
-
 static void check(struct __test_metadata *_metadata, struct bench *b,
 		  const struct operation *op, unsigned int n, const char *when)
 {
@@ -421,20 +407,13 @@ static void check(struct __test_metadata *_metadata, struct bench *b,
 	char why[160] = "";
 
 	ASSERT_EQ(0, view_info(b->control, &info));
-	EXPECT_EQ(count_mappings(), info.mappings)
+	EXPECT_EQ(failnth_count_mappings(), info.mappings)
 		TH_LOG("%s, call %u, %s: mappings", op->name, n, when);
 	/* The page that munmap() took is not the model's to know. */
 	if (op->run == run_munmap_middle)
 		return;
 	EXPECT_EQ(0, model_differs(&b->model, b->control, b->mem, why, sizeof(why)))
 		TH_LOG("%s, call %u, %s: %s", op->name, n, when, why);
-}
-
-/* Errors that say that memory was short, or could not be reached. */
-static bool is_fine(int err)
-{
-	return err == -ENOMEM || err == -EAGAIN || err == -EFAULT || err == -EIO ||
-	       err == -ENFILE || err == -ENOSPC;
 }
 
 /* With the n-th call failing. Returns whether there was an n-th call. */
@@ -452,7 +431,7 @@ static bool run_one(struct __test_metadata *_metadata, FIXTURE_DATA(failnth) *se
 	err = op->run(&b);
 	injected = failnth_disarm(&self->f);
 	if (err) {
-		EXPECT_TRUE(injected && is_fine(err)) TH_LOG("%s, call %u: %d", op->name, n, err);
+		EXPECT_TRUE(injected && failnth_is_fine(err)) TH_LOG("%s, call %u: %d", op->name, n, err);
 		check(_metadata, &b, op, n, "failed");
 		ASSERT_EQ(0, op->run(&b)) TH_LOG("%s, call %u: not even now", op->name, n);
 	}

@@ -24,6 +24,14 @@ void failnth_arm(struct failnth *f);
 /* ...until here. Did it? If not, the work has fewer than @f->n such calls. */
 bool failnth_disarm(struct failnth *f);
 
+/* Errnos that say that memory was short, or could not be reached. */
+bool failnth_is_fine(int err);
+/*
+ * This process's mappings of views. One may be in pieces, also because an
+ * operation failed half-way.
+ */
+uint64_t failnth_count_mappings(void);
+
 /* Objects that are in use in a slab of this name; -ENOENT if it has none. */
 long slab_objects(const char *name);
 /* Leaks that kmemleak knows of, with the module in the trace; -ENOENT. */

@@ -75,6 +75,25 @@ bool failnth_disarm(struct failnth *f)
 	return false;
 }
 
+bool failnth_is_fine(int err)
+{
+	return err == -ENOMEM || err == -EAGAIN || err == -EFAULT || err == -EIO ||
+	       err == -ENFILE || err == -ENOSPC;
+}
+
+uint64_t failnth_count_mappings(void)
+{
+	static char text[65536];
+	char *at = text;
+	uint64_t n = 0;
+
+	if (read_file("/proc/self/maps", text, sizeof(text)) <= 0)
+		return 0;
+	while ((at = strstr(at + 1, "memory-view:view")))
+		n++;
+	return n;
+}
+
 long slab_objects(const char *name)
 {
 	static char text[256 * KiB];
