@@ -23,6 +23,9 @@
 #define C_ID	3
 #define MANY	2000 /* more allocations than anything here makes */
 
+/* Where no page table is yet: the first fault makes some, of all levels. */
+#define FAR_AWAY ((void *)0x500000000000)
+
 /* What an operation works on, and what it is to be like. */
 struct bench {
 	struct source a, b, c;
@@ -39,6 +42,7 @@ struct operation {
 	int (*run)(struct bench *b);
 	/* What @run changes in the model, if it worked. */
 	void (*expect)(struct bench *b);
+	bool frugal; /* it may need no memory at all */
 };
 
 static int err_or(long ret)
@@ -189,7 +193,6 @@ static int prepare_touched(struct bench *b)
 
 static int run_mremap(struct bench *b)
 {
-	/* Some page tables away. */
 	char *to = b->mem - 64 * MiB, *moved;
 
 	moved = mremap(b->mem, SIZE, SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, to);
@@ -258,18 +261,16 @@ static int prepare_read(struct bench *b)
 	return run_populate_read(b);
 }
 
-/* Pages that only a fault in the source makes. */
+/* Pages that only a fault in the source makes, where there was none before. */
 static int prepare_holes(struct bench *b)
 {
+	unsigned int page;
+
+	for (page = 0; page < 4; page++) {
+		b->model.page[page].file = 0;
+		b->model.page[page].file_page = 0;
+	}
 	return err_or(fallocate(b->a.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4 * PAGE));
-}
-
-static int run_populate_holes(struct bench *b)
-{
-	int err = run_populate_write(b);
-
-	/* Where there was no page there is no tag. */
-	return err ?: fill_fd(b->a.fd, 4 * PAGE, A_ID);
 }
 
 static void expect_nothing(struct bench *b)
@@ -280,7 +281,7 @@ static void expect_nothing(struct bench *b)
 
 static const struct operation operations[] = {
 	{ "open", NULL, run_open, SAME },
-	{ "grow", NULL, run_grow, SAME },
+	{ "grow", NULL, run_grow, SAME, .frugal = true },
 	{ "shrink", prepare_touched, run_shrink, expect_shrink },
 	{ "map a new file", NULL, run_map_new, expect_map_new },
 	{ "map a file that is there", NULL, run_map_same, expect_map_same },
@@ -303,16 +304,14 @@ static const struct operation mappings[] = {
 static const struct operation faults[] = {
 	{ "read fault", NULL, run_populate_read, SAME },
 	{ "write fault", NULL, run_populate_write, SAME },
-	{ "write upgrade", prepare_read, run_populate_write, SAME },
+	{ "write upgrade", prepare_read, run_populate_write, SAME, .frugal = true },
 	{ "fault of a debugger", NULL, run_read_for_debugger, SAME },
 	{ "write fault of a debugger", NULL, run_write_for_debugger, SAME },
 	{ "read", NULL, run_read, SAME },
 	{ "write", NULL, run_write, SAME },
-	{ "write after a read", prepare_read, run_write, SAME },
-};
-
-static const struct operation hole_faults[] = {
-	{ "fault in a hole of the file", prepare_holes, run_populate_holes, SAME },
+	{ "write after a read", prepare_read, run_write, SAME, .frugal = true },
+	{ "read fault in a hole of the file", prepare_holes, run_populate_read, SAME },
+	{ "write fault in a hole of the file", prepare_holes, run_populate_write, SAME },
 };
 
 /* ---- The bench ---- */
@@ -340,7 +339,7 @@ static int open_view(struct bench *b)
 	model_map(&b->model, 0, 8, A_ID, 0, MAP_RW);
 	model_map(&b->model, 8, 4, B_ID, 0, MAP_R);
 	b->viewfd = view_get_fd(b->control);
-	b->mem = view_mmap(b->viewfd, SIZE, PROT_RW, 0);
+	b->mem = mmap(FAR_AWAY, SIZE, PROT_RW, MAP_SHARED | MAP_FIXED_NOREPLACE, b->viewfd, 0);
 	b->proc_mem = open("/proc/self/mem", O_RDWR | O_CLOEXEC);
 	return b->mem == MAP_FAILED || b->proc_mem < 0 ? -errno : 0;
 }
@@ -453,8 +452,7 @@ static void run_all(struct __test_metadata *_metadata, FIXTURE_DATA(failnth) *se
 			self->f.n++;
 		TH_LOG("%s: %u faults", ops[i].name, self->f.injected - before);
 		EXPECT_GT(MANY, self->f.n);
-		/* An operation that allocates nothing does not test anything. */
-		EXPECT_LT(before, self->f.injected) TH_LOG("%s", ops[i].name);
+		EXPECT_TRUE(ops[i].frugal || self->f.injected > before) TH_LOG("%s", ops[i].name);
 	}
 }
 
@@ -478,8 +476,6 @@ TEST_F(failnth, mapping)
 TEST_F(failnth, fault)
 {
 	RUN_ALL(faults);
-	if (variant->kind == SOURCE_MEMFD)
-		RUN_ALL(hole_faults);
 }
 
 /* After all of the above: the tests run in the order in which they are here. */
@@ -490,11 +486,11 @@ TEST_F(failnth, no_leak)
 	int try, leaks;
 
 	/* Range objects go after a grace period. */
-	for (try = 0; try < 200; try++) {
+	for (try = 0; try < 100; try++) {
 		objects = slab_objects("memview_range");
 		if (objects <= 0)
 			break;
-		sleep_ms(50);
+		sleep_ms(100);
 	}
 	EXPECT_TRUE(objects == 0 || objects == -ENOENT) TH_LOG("%ld ranges are left", objects);
 	leaks = memory_leaks(leak, sizeof(leak));

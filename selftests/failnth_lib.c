@@ -96,17 +96,18 @@ uint64_t failnth_count_mappings(void)
 
 long slab_objects(const char *name)
 {
-	static char text[256 * KiB];
-	char key[64], *line;
-	long objects;
+	char path[96], real[PATH_MAX];
+	uint64_t objects;
 
-	if (read_file("/proc/slabinfo", text, sizeof(text)) < 0)
+	snprintf(path, sizeof(path), "/sys/kernel/slab/%s", name);
+	/* A cache that is shared with others is a link to another name. */
+	if (!realpath(path, real) || strcmp(real, path))
 		return -ENOENT;
-	snprintf(key, sizeof(key), "\n%s ", name);
-	line = strstr(text, key);
-	if (!line || sscanf(line + strlen(key), "%ld", &objects) != 1)
-		return -ENOENT;
-	return objects;
+	/* Free objects of the slabs that CPUs allocate from count, but now. */
+	snprintf(real, sizeof(real), "%s/shrink", path);
+	write_file(real, "1");
+	snprintf(real, sizeof(real), "%s/objects", path);
+	return file_number(real, "", &objects) ? -ENOENT : (long)objects;
 }
 
 /* One report ends where the next begins, or at the end. */

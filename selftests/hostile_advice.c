@@ -169,7 +169,7 @@ TEST_F(hostile, move_pages)
 			attack_one(_metadata, &variant->kind, &migrating[i]);
 }
 
-static const struct attack poison = {
+static const struct attack poisoning = {
 	.name = "poison", .run = advise_page, .arg = MADV_HWPOISON, .want = -EPERM, .root = EITHER,
 };
 
@@ -189,7 +189,7 @@ TEST(poison)
 
 	ASSERT_EQ(0, klog_start(&klog));
 	ASSERT_EQ(0, scene_open(&scene, &kind));
-	ret = scene_attack(&scene, &poison);
+	ret = scene_attack(&scene, &poisoning);
 	if (ret == -EINVAL)
 		SKIP(return, "missing: CONFIG_MEMORY_FAILURE");
 	ASSERT_EQ(0, ret);
