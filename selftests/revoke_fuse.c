@@ -61,10 +61,11 @@ static void reply_init(struct server *s, uint64_t unique)
 {
 	struct fuse_init_out out = {
 		.major = FUSE_KERNEL_VERSION,
-		.minor = 31,
+		.minor = 40,
 		/* Read-ahead is what makes the wait of a fault killable. */
 		.max_readahead = 4 * PAGE,
-		.flags = FUSE_ASYNC_READ | FUSE_BIG_WRITES,
+		.flags = FUSE_ASYNC_READ | FUSE_BIG_WRITES | FUSE_INIT_EXT,
+		.flags2 = FUSE_DIRECT_IO_ALLOW_MMAP >> 32,
 		.max_background = 16,
 		.congestion_threshold = 16,
 		.max_write = MAX_WRITE,
@@ -166,7 +167,10 @@ static void answer_queue(struct server *s)
 
 static void handle(struct server *s, const struct fuse_in_header *in)
 {
-	struct fuse_open_out opened = { .fh = 1 };
+	struct fuse_open_out opened = {
+		.fh = 1,
+		.open_flags = atomic_load(&s->shared->direct) ? FOPEN_DIRECT_IO : 0,
+	};
 	struct fuse_statfs_out statfs = { .st = { .bsize = PAGE } };
 	const void *arg = in + 1;
 

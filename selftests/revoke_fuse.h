@@ -18,6 +18,11 @@ struct slow_shared {
 	_Atomic int hold; /* READ requests get no reply... */
 	_Atomic int hold_writes; /* ...or WRITE requests */
 	_Atomic int held; /* how many wait for one */
+	/*
+	 * What is opened now does without the page cache, but for mappings: an
+	 * mmap of it empties the cache first, and waits for READs under way.
+	 */
+	_Atomic int direct;
 	char data[SLOW_SIZE]; /* the storage */
 };
 
