@@ -2,9 +2,9 @@
 /*
  * memview-bench - measure views against what they replace
  *
- * Made for a machine whose clock counts instructions, with one CPU and with
- * nothing else to do; scripts/bench boots one. $MEMVIEW_TEST_MNT/ext4 is where
- * the files on a disk go.
+ * Made for a machine that has nothing else to do, and whose clock counts
+ * instructions unless --time is given; scripts/bench boots such machines.
+ * $MEMVIEW_TEST_MNT/ext4 is where the files on a disk go.
  */
 #include "bench.h"
 
@@ -16,10 +16,12 @@ static const struct {
 	const char *name;
 	const struct row *rows;
 } groups[] = {
-	{ "touch", touch_rows },
-	{ "change", change_rows },
+	{ "touch", touch_rows },   { "change", change_rows },
+	{ "ranges", ranges_rows }, { "bpf", bpf_rows },
+	{ "load", load_rows },
 };
 
+bool timed;
 static uint64_t clock_cost;
 
 void fail(const char *format, ...)
@@ -46,19 +48,7 @@ int must_errno(int ret, const char *what)
 	return must(ret < 0 ? -errno : ret, what);
 }
 
-void source_must(struct source *src, enum source_kind kind, uint64_t size)
-{
-	int err = source_open(src, kind, size);
-
-	if (err == -ENODEV)
-		fail("missing: %s", src->missing);
-	must(err, "making a file");
-}
-
-void source_settle(struct source *src)
-{
-	must_errno(fsync(src->fd), "fsync");
-}
+/* ---- Figures ---- */
 
 uint64_t clock_start(void)
 {
@@ -67,32 +57,27 @@ uint64_t clock_start(void)
 
 uint64_t clock_stop(uint64_t start)
 {
-	return now_ns() - start - clock_cost;
+	uint64_t took = now_ns() - start;
+
+	return took > clock_cost ? took - clock_cost : 0;
 }
 
-void clock_calibrate(void)
+bool samples_more(struct samples *s, unsigned int rounds)
 {
-	uint64_t start, took;
-	unsigned int i;
+	uint64_t limit = s->limit ? s->limit : 333000000;
 
-	clock_cost = 0;
-	for (i = 0; i < 1000; i++) {
-		start = clock_start();
-		took = clock_stop(start);
-		if (!i || took < clock_cost)
-			clock_cost = took;
-	}
+	if (!timed)
+		return s->n < rounds;
+	if (!s->n)
+		s->began = now_ns();
+	return s->n < 3 * rounds && (!s->n || now_ns() - s->began < limit);
 }
 
-double lowest(const uint64_t *values, unsigned int n)
+void samples_add(struct samples *s, uint64_t took)
 {
-	uint64_t low = values[0];
-	unsigned int i;
-
-	for (i = 1; i < n; i++)
-		if (values[i] < low)
-			low = values[i];
-	return low;
+	if (s->n == SAMPLES_MAX)
+		fail("too many rounds");
+	s->took[s->n++] = took;
 }
 
 static int compare(const void *a, const void *b)
@@ -102,21 +87,77 @@ static int compare(const void *a, const void *b)
 	return (x > y) - (x < y);
 }
 
-double median(uint64_t *values, unsigned int n)
+double samples_rank(struct samples *s, unsigned int permille)
 {
-	qsort(values, n, sizeof(*values), compare);
-	return values[n / 2];
+	qsort(s->took, s->n, sizeof(*s->took), compare);
+	return s->took[(s->n - 1) * permille / 1000];
 }
 
-void emit(const char *row, enum source_kind source, const char *way, const char *unit, double value)
+double samples_median(struct samples *s)
 {
-	printf("{\"row\":\"%s\",\"source\":\"%s\",\"way\":\"%s\",\"unit\":\"%s\",\"value\":%.3f}\n", row,
-	       source_name(source), way, unit, value);
+	return samples_rank(s, 500);
+}
+
+double samples_lowest(const struct samples *s)
+{
+	uint64_t low = s->took[0];
+	unsigned int i;
+
+	for (i = 1; i < s->n; i++)
+		if (s->took[i] < low)
+			low = s->took[i];
+	return low;
+}
+
+static void calibrate(void)
+{
+	struct samples s = { 0 };
+
+	while (s.n < 100)
+		samples_add(&s, clock_stop(clock_start()));
+	clock_cost = samples_lowest(&s);
+}
+
+/* A loop of two instructions; now and then a timer interrupt adds its own. */
+static void check_clock(void)
+{
+	uint64_t start, took, n, i;
+
+	for (i = 0; i < 20; i++) {
+		n = 500000;
+		start = clock_start();
+		asm volatile("1: dec %0; jnz 1b" : "+r"(n));
+		took = clock_stop(start);
+		if (took > 999000 && took < 1001000)
+			return;
+	}
+	fail("the clock does not count instructions: 1,000,000 took %lu; see qemu -icount",
+	     took);
+}
+
+void emit(const char *row, const struct source *src, const char *way,
+	  double value, const char *unit)
+{
+	printf("{\"row\":\"%s\",\"source\":\"%s\",\"way\":\"%s\",\"unit\":\"%s\",\"value\":%.3f}\n",
+	       row, source_name(src->kind), way, unit, value);
 	fflush(stdout);
 }
 
+void emit_cost(const char *row, const struct source *src, const char *way,
+	       double cost, const char *per)
+{
+	char unit[32];
+
+	snprintf(unit, sizeof(unit), "%s%s", timed ? "ns" : "instructions",
+		 per);
+	emit(row, src, way, cost, unit);
+}
+
+/* ---- Rows ---- */
+
 /* In a process of its own, so that none meets what the one before left. */
-static void run(const struct row *row, unsigned int way, enum source_kind source)
+static void run(const struct row *row, const struct way *way,
+		struct source *src)
 {
 	int status;
 	pid_t pid;
@@ -124,43 +165,62 @@ static void run(const struct row *row, unsigned int way, enum source_kind source
 	pid = must_errno(fork(), "fork");
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		row->run(row, ways[way], source);
+		row->run(row, way, src);
 		exit(0);
 	}
 	must_errno(waitpid(pid, &status, 0), "waitpid");
 	if (status)
-		fail("'%s' of %s by %s ended with status %#x", row->name, source_name(source),
-		     ways[way]->name, status);
+		fail("'%s' of %s by %s ended with status %#x", row->name,
+		     source_name(src->kind), way->name, status);
 }
 
-static void run_rows(const struct row *row)
+static void run_source(const struct row *row, enum source_kind kind)
 {
-	const enum source_kind sources[] = { SOURCE_MEMFD, SOURCE_EXT4 };
-	unsigned int s, way;
+	struct source src[2] = { { .fd = -1 }, { .fd = -1 } };
+	unsigned int way;
 
-	for (; row->name; row++)
-		for (s = 0; s < ARRAY_SIZE(sources); s++)
-			for (way = 0; way < ARRAY_SIZE(ways); way++)
-				if (row->sources & ON(sources[s]) && row->ways & ON(way) &&
-				    !(way == WAY_UFFD && sources[s] != SOURCE_MEMFD))
-					run(row, way, sources[s]);
+	if (!(row->sources & ON(kind)) || (timed && row->untimed))
+		return;
+	row->prepare(row, src, kind);
+	for (way = 0; way < ARRAY_SIZE(ways); way++)
+		/* Minor faults are for files in memory. */
+		if (row->ways & ON(way) &&
+		    (way != WAY_UFFD || kind == SOURCE_MEMFD))
+			run(row, ways[way], src);
+	source_close(&src[0]);
+	source_close(&src[1]);
+}
+
+static void run_group(const char *name)
+{
+	const struct row *row;
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(groups); i++)
+		if (!strcmp(name, groups[i].name))
+			break;
+	if (i == ARRAY_SIZE(groups))
+		errx(2, "no group '%s'", name);
+	for (row = groups[i].rows; row->name; row++) {
+		run_source(row, SOURCE_MEMFD);
+		run_source(row, SOURCE_EXT4);
+	}
 }
 
 int main(int argc, char **argv)
 {
-	unsigned int i;
-	int arg;
+	int arg = 1;
 
-	if (argc < 2)
-		errx(2, "usage: memview-bench GROUP...");
-	clock_calibrate();
-	for (arg = 1; arg < argc; arg++) {
-		for (i = 0; i < ARRAY_SIZE(groups); i++)
-			if (!strcmp(argv[arg], groups[i].name))
-				break;
-		if (i == ARRAY_SIZE(groups))
-			errx(2, "no group '%s'", argv[arg]);
-		run_rows(groups[i].rows);
+	if (argc > 1 && !strcmp(argv[1], "--time")) {
+		timed = true;
+		arg++;
 	}
+	if (arg == argc)
+		errx(2, "usage: memview-bench [--time] GROUP...");
+	calibrate();
+	if (!timed)
+		check_clock();
+	for (; arg < argc; arg++)
+		run_group(argv[arg]);
 	return 0;
 }

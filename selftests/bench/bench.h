@@ -16,8 +16,9 @@
 #define MEMVIEW_TEST_NO_HARNESS
 #include "memview_test.h"
 
-/* Where each window lies: page tables look the same for all ways. */
+/* Where the first window of a process lies: page tables look the same for all ways. */
 #define WINDOW_AT ((char *)0x600000000000UL)
+#define WINDOW_STEP (1UL << 40)
 
 struct window;
 
@@ -26,14 +27,19 @@ struct way {
 	void (*open)(struct window *w, uint64_t size);
 	void (*close)(struct window *w);
 	/* Show [fd_offset, fd_offset + size) of the file at @offset. */
-	void (*map)(struct window *w, uint64_t offset, int fd, uint64_t fd_offset, uint64_t size);
+	void (*map)(struct window *w, uint64_t offset, int fd,
+		    uint64_t fd_offset, uint64_t size);
 	void (*unmap)(struct window *w, uint64_t offset, uint64_t size);
 	/* The client accesses a byte of each page of a span. */
-	void (*touch_span)(struct window *w, uint64_t offset, uint64_t size, bool write);
+	void (*touch_span)(struct window *w, uint64_t offset, uint64_t size,
+			   bool write);
 	/* The same with a list of page numbers; NULL: cannot. */
-	void (*touch_list)(struct window *w, const uint32_t *pages, unsigned int n, bool write);
+	void (*touch_list)(struct window *w, const uint32_t *pages,
+			   unsigned int n, bool write);
 	/* The client's page tables become empty, but stay. */
 	void (*forget)(struct window *w, uint64_t offset, uint64_t size);
+	/* From now on a thread of the client uses all of the window. */
+	void (*load)(struct window *w);
 };
 
 struct window {
@@ -53,25 +59,37 @@ struct window window_open(const struct way *way, uint64_t size);
 void window_close(struct window *w);
 
 /* For ways whose client is this process. */
-void touch_span_here(struct window *w, uint64_t offset, uint64_t size, bool write);
-void touch_list_here(struct window *w, const uint32_t *pages, unsigned int n, bool write);
+void touch_span_here(struct window *w, uint64_t offset, uint64_t size,
+		     bool write);
+void touch_list_here(struct window *w, const uint32_t *pages, unsigned int n,
+		     bool write);
 void forget_here(struct window *w, uint64_t offset, uint64_t size);
+
+void load_start(struct window *w);
+
+/* A page at a time: a kernel may free a page table that is emptied at once. */
+void window_forget(struct window *w, const uint32_t *pages, unsigned int n);
 
 /* ---- Rows ---- */
 
 struct row {
 	const char *name;
-	void (*run)(const struct row *row, const struct way *way, enum source_kind source);
+	/* Makes the files, which all ways share: @src has room for two. */
+	void (*prepare)(const struct row *row, struct source *src,
+			enum source_kind kind);
+	void (*run)(const struct row *row, const struct way *way,
+		    struct source *src);
 	uint64_t size; /* bytes, of what the row is about */
 	bool write;
 	bool touched;
+	bool untimed; /* too big for a run in real time */
 	unsigned int rounds;
 	unsigned int sources, ways; /* bits of their numbers */
 };
 
-#define ON(n)		(1U << (n))
-#define ON_MEMFD	ON(SOURCE_MEMFD)
-#define ON_BOTH		(ON(SOURCE_MEMFD) | ON(SOURCE_EXT4))
+#define ON(n) (1U << (n))
+#define ON_MEMFD ON(SOURCE_MEMFD)
+#define ON_BOTH (ON(SOURCE_MEMFD) | ON(SOURCE_EXT4))
 
 enum way_number {
 	WAY_VIEW,
@@ -81,34 +99,70 @@ enum way_number {
 	WAY_COPY,
 };
 
-#define BY_PAGE		(ON(WAY_VIEW) | ON(WAY_MMAP) | ON(WAY_UFFD) | ON(WAY_COPY))
-#define BY_SPAN		(ON(WAY_VIEW) | ON(WAY_MMAP) | ON(WAY_SOCKET))
-#define BY_TWO		(ON(WAY_VIEW) | ON(WAY_MMAP))
+#define BY_PAGE (ON(WAY_VIEW) | ON(WAY_MMAP) | ON(WAY_UFFD) | ON(WAY_COPY))
+#define BY_SPAN (ON(WAY_VIEW) | ON(WAY_MMAP) | ON(WAY_SOCKET))
+#define BY_TWO (ON(WAY_VIEW) | ON(WAY_MMAP))
 
-extern const struct row touch_rows[], change_rows[];
+extern const struct row touch_rows[], change_rows[], ranges_rows[], bpf_rows[],
+	load_rows[];
+
+/* An empty file of the row's size, one that is cached, and two of that. */
+void prepare_empty(const struct row *row, struct source *src,
+		   enum source_kind kind);
+void prepare_cached(const struct row *row, struct source *src,
+		    enum source_kind kind);
+void prepare_two(const struct row *row, struct source *src,
+		 enum source_kind kind);
+/* A sparse file with one page in each 2 MiB, those of lone_pages. */
+void prepare_lone(const struct row *row, struct source *src,
+		  enum source_kind kind);
+
+#define LONE_PAGES 2048U
+
+extern uint32_t lone_pages[LONE_PAGES]; /* in no order */
+
+void shuffle(uint32_t *list, unsigned int n);
 
 /* ---- Figures ---- */
 
-#define PER_PAGE "instructions/page"
+/* Does the clock tell the time, or count instructions? */
+extern bool timed;
 
 /* Of one round; less what reading the clock takes. */
 uint64_t clock_start(void);
 uint64_t clock_stop(uint64_t start);
-void clock_calibrate(void);
 
-double lowest(const uint64_t *values, unsigned int n);
-double median(uint64_t *values, unsigned int n);
+#define SAMPLES_MAX 2048
 
-void emit(const char *row, enum source_kind source, const char *way, const char *unit, double value);
+struct samples {
+	unsigned int n;
+	uint64_t began;
+	uint64_t limit; /* ns; 0: a third of a second */
+	uint64_t took[SAMPLES_MAX];
+};
+
+/*
+ * Is another round wanted, beside the @rounds that a clock needs that counts
+ * instructions? In real time there are three times as many, until the limit.
+ */
+bool samples_more(struct samples *s, unsigned int rounds);
+void samples_add(struct samples *s, uint64_t took);
+double samples_lowest(const struct samples *s);
+/* The one that @permille of them do not exceed. */
+double samples_rank(struct samples *s, unsigned int permille);
+double samples_median(struct samples *s);
+
+/* In what the clock counts. @per is such as "/page", or "". */
+void emit_cost(const char *row, const struct source *src, const char *way,
+	       double cost, const char *per);
+void emit(const char *row, const struct source *src, const char *way,
+	  double value, const char *unit);
 
 /* ---- Failures end the program ---- */
 
-void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *format, ...);
-/* @ret is negative: an errno, or -1 and errno. */
-int must(int ret, const char *what);
-int must_errno(int ret, const char *what);
-void source_must(struct source *src, enum source_kind kind, uint64_t size);
-/* Cached, and clean on the disk: what a benchmark starts from. */
-void source_settle(struct source *src);
+void __attribute__((noreturn, format(printf, 1, 2))) fail(const char *format,
+							  ...);
+int must(int ret, const char *what); /* a negative errno */
+int must_errno(int ret, const char *what); /* -1 and errno */
 
 #endif /* MEMVIEW_BENCH_H */

@@ -2,78 +2,96 @@
 /*
  * change.c - what MAP and UNMAP cost, by size, and with pages mapped or not
  *
+ * The window has slots of the row's size, and all show the file but the one
+ * that is changed: the first and the last mapping of a file or of an address
+ * space are a case of their own, and so are a few that just fill a tree node.
  * The client touches outside of what is measured.
  */
 #include "bench.h"
 
-static void run_map(const struct row *row, const struct way *way, enum source_kind source)
+#define SLOTS 32
+
+static struct window open_slots(const struct row *row, const struct way *way,
+				struct source *src)
 {
-	uint64_t size = row->size, start, took[row->rounds];
-	struct window w;
-	struct source src;
+	struct window w = window_open(way, SLOTS * row->size);
 	unsigned int i;
 
-	source_must(&src, source, size);
-	if (row->touched) {
-		must(source_fill(&src, 1), "filling a file");
-		source_settle(&src);
-	}
-	w = window_open(way, size);
-	for (i = 0; i < row->rounds; i++) {
-		start = clock_start();
-		way->map(&w, 0, src.fd, 0, size);
-		took[i] = clock_stop(start);
-		if (row->touched)
-			way->touch_span(&w, 0, size, false);
-		start = clock_start();
-		way->unmap(&w, 0, size);
-		took[i] += clock_stop(start);
-	}
-	emit(row->name, source, way->name, "instructions", median(took, row->rounds));
-	window_close(&w);
-	source_close(&src);
+	for (i = 0; i < SLOTS; i++)
+		way->map(&w, i * row->size, src->fd, 0, row->size);
+	return w;
 }
 
-/* By the same span of another file, and back. */
-static void run_replace(const struct row *row, const struct way *way, enum source_kind source)
+static void run_map(const struct row *row, const struct way *way,
+		    struct source *src)
 {
-	uint64_t size = row->size, start, took[row->rounds];
-	struct source src[2];
-	struct window w;
-	unsigned int i;
+	struct window w = open_slots(row, way, src);
+	struct samples s = { 0 };
+	uint64_t slot, start, took;
 
-	for (i = 0; i < 2; i++) {
-		source_must(&src[i], source, size);
-		must(source_fill(&src[i], i), "filling a file");
-		source_settle(&src[i]);
-	}
-	w = window_open(way, size);
-	way->map(&w, 0, src[0].fd, 0, size);
-	for (i = 0; i < row->rounds; i++) {
+	while (samples_more(&s, row->rounds)) {
+		slot = s.n * 7 % SLOTS * row->size;
 		if (row->touched)
-			way->touch_span(&w, 0, size, false);
+			way->touch_span(&w, slot, row->size, false);
 		start = clock_start();
-		way->map(&w, 0, src[!(i % 2)].fd, 0, size);
-		took[i] = clock_stop(start);
+		way->unmap(&w, slot, row->size);
+		took = clock_stop(start);
+		start = clock_start();
+		way->map(&w, slot, src->fd, 0, row->size);
+		samples_add(&s, took + clock_stop(start));
 	}
-	emit(row->name, source, way->name, "instructions", median(took, row->rounds));
+	emit_cost(row->name, src, way->name, samples_median(&s), "");
 	window_close(&w);
-	source_close(&src[0]);
-	source_close(&src[1]);
 }
 
-#define CHANGE(name_, run_, size_, touched_, rounds_, sources_) \
-	{ .name = name_, .run = run_, .size = size_, .touched = touched_, \
-	  .rounds = rounds_, .sources = sources_, .ways = BY_SPAN }
+/* By the same span of another file, and later back. */
+static void run_replace(const struct row *row, const struct way *way,
+			struct source *src)
+{
+	struct window w = open_slots(row, way, src);
+	struct samples s = { 0 };
+	uint64_t slot, start;
+	unsigned int other;
+
+	while (samples_more(&s, row->rounds)) {
+		slot = s.n * 7 % SLOTS * row->size;
+		other = !(s.n / SLOTS % 2);
+		if (row->touched)
+			way->touch_span(&w, slot, row->size, false);
+		start = clock_start();
+		way->map(&w, slot, src[other].fd, 0, row->size);
+		samples_add(&s, clock_stop(start));
+	}
+	emit_cost(row->name, src, way->name, samples_median(&s), "");
+	window_close(&w);
+}
+
+/* clang-format off */
+#define CHANGE(name_, prepare_, run_, size_, rounds_, sources_, ...)           \
+	{                                                                      \
+		.name = name_, .prepare = prepare_, .run = run_,               \
+		.size = size_, .rounds = rounds_, .sources = sources_,         \
+		.ways = BY_SPAN, __VA_ARGS__                                   \
+	}
+/* clang-format on */
+#define TOUCHED .touched = true
 
 const struct row change_rows[] = {
-	CHANGE("MAP+UNMAP 4 KiB, untouched", run_map, 4 * KiB, false, 401, ON_BOTH),
-	CHANGE("MAP+UNMAP 4 KiB, touched", run_map, 4 * KiB, true, 401, ON_BOTH),
-	CHANGE("MAP+UNMAP 2 MiB, untouched", run_map, 2 * MiB, false, 401, ON_BOTH),
-	CHANGE("MAP+UNMAP 2 MiB, touched", run_map, 2 * MiB, true, 31, ON_BOTH),
-	CHANGE("MAP+UNMAP 1 GiB, untouched", run_map, GiB, false, 201, ON_BOTH),
-	CHANGE("MAP+UNMAP 1 GiB, touched", run_map, GiB, true, 1, ON_MEMFD),
-	CHANGE("replace 2 MiB, untouched", run_replace, 2 * MiB, false, 401, ON_BOTH),
-	CHANGE("replace 2 MiB, touched", run_replace, 2 * MiB, true, 31, ON_BOTH),
-	{ }
+	CHANGE("MAP+UNMAP 4 KiB, untouched", prepare_empty, run_map, 4 * KiB,
+	       301, ON_BOTH),
+	CHANGE("MAP+UNMAP 4 KiB, touched", prepare_cached, run_map, 4 * KiB,
+	       301, ON_BOTH, TOUCHED),
+	CHANGE("MAP+UNMAP 2 MiB, untouched", prepare_empty, run_map, 2 * MiB,
+	       301, ON_BOTH),
+	CHANGE("MAP+UNMAP 2 MiB, touched", prepare_cached, run_map, 2 * MiB, 31,
+	       ON_BOTH, TOUCHED),
+	CHANGE("MAP+UNMAP 1 GiB, untouched", prepare_empty, run_map, GiB, 301,
+	       ON_BOTH),
+	CHANGE("MAP+UNMAP 1 GiB, touched", prepare_cached, run_map, GiB, 1,
+	       ON_MEMFD, TOUCHED, .untimed = true),
+	CHANGE("replace 2 MiB, untouched", prepare_two, run_replace, 2 * MiB,
+	       301, ON_BOTH),
+	CHANGE("replace 2 MiB, touched", prepare_two, run_replace, 2 * MiB, 31,
+	       ON_BOTH, TOUCHED),
+	{},
 };

@@ -14,22 +14,31 @@
 #include <string.h>
 #include <json-c/json.h>
 
-const char *const peers[4] = { "mmap", "socket", "uffd", "copy" };
+const char *const peers[PEERS] = {
+	/* clang-format off */
+	"mmap", "socket", "uffd", "copy",
+	"1 range", "no policy", "tracepoint off",
+	/* clang-format on */
+};
 
 static const struct target targets[] = {
-	{ "sequential read touch", "memfd", "mmap", 0.7, false },
-	{ "sequential write touch", "memfd", "mmap", 0.25, false },
-	{ "sequential write touch", "ext4", "mmap", 1.05, false },
-	{ "random read, no neighbours", "memfd", "mmap", 1.1, false },
-	{ "random write, no neighbours", "memfd", "mmap", 1.1, false },
-	{ "zap, pages read", "memfd", "mmap", 1.0, false },
-	{ "zap, pages written", "memfd", "mmap", 1.0, false },
-	{ "MAP+UNMAP 2 MiB, untouched", "memfd", "socket", 0.1, false },
+	{ "sequential read touch", "memfd", true, "mmap", 0.7, false },
+	{ "sequential write touch", "memfd", true, "mmap", 0.25, false },
+	{ "sequential write touch", "ext4", true, "mmap", 1.05, false },
+	{ "random read, no neighbours", "memfd", true, "mmap", 1.1, false },
+	{ "random write, no neighbours", "memfd", true, "mmap", 1.1, false },
+	{ "zap, pages read", "memfd", true, "mmap", 1.0, false },
+	{ "zap, pages written", "memfd", true, "mmap", 1.0, false },
+	{ "MAP+UNMAP 2 MiB, untouched", "memfd", true, "socket", 0.1, false },
+	{ "fault, 1000000 ranges", "memfd", true, "1 range", 1.25, false },
+	{ "memory per range", "memfd", true, NULL, 160, false },
+	{ "speed-up by the second thread", "memfd", false, "mmap", 0.95, true },
 };
 
 bool figure_is_exact(const struct figure *figure)
 {
-	return !strncmp(figure->unit, "instructions", strlen("instructions"));
+	return !strncmp(figure->unit, "instructions", strlen("instructions")) ||
+	       !strcmp(figure->unit, "bytes");
 }
 
 bool figure_is_view(const struct figure *figure)
@@ -37,24 +46,29 @@ bool figure_is_view(const struct figure *figure)
 	return !strcmp(figure->way, "view");
 }
 
-const struct figure *figure_find(const struct figures *f, const char *row, const char *source,
-				 const char *way)
+const struct figure *figure_peer(const struct figures *f,
+				 const struct figure *figure, const char *way)
 {
-	const struct figure *figure;
+	const struct figure *peer;
 
-	for (figure = f->list; figure < f->list + f->n; figure++)
-		if (!strcmp(figure->row, row) && !strcmp(figure->source, source) &&
-		    !strcmp(figure->way, way))
-			return figure;
+	for (peer = f->list; peer < f->list + f->n; peer++)
+		if (!strcmp(peer->row, figure->row) &&
+		    !strcmp(peer->source, figure->source) &&
+		    !strcmp(peer->unit, figure->unit) &&
+		    !strcmp(peer->way, way))
+			return peer;
 	return NULL;
 }
 
-static const struct target *target_find(const struct figure *view, const char *peer)
+static const struct target *target_find(const struct figure *view,
+					const char *peer)
 {
 	const struct target *t;
 
 	for (t = targets; t < targets + sizeof(targets) / sizeof(*targets); t++)
-		if (!strcmp(t->row, view->row) && !strcmp(t->source, view->source) &&
+		if (!strcmp(t->row, view->row) &&
+		    !strcmp(t->source, view->source) &&
+		    t->exact == figure_is_exact(view) &&
 		    !strcmp(t->peer ? t->peer : "", peer ? peer : ""))
 			return t;
 	return NULL;
@@ -63,32 +77,33 @@ static const struct target *target_find(const struct figure *view, const char *p
 /* To the two digits that the table shows. */
 static bool is_met(const struct target *t, double reached)
 {
-	return t->at_least ? reached >= t->bound - 0.005 : reached <= t->bound + 0.005;
+	return t->at_least ? reached >= t->bound - 0.005 :
+			     reached <= t->bound + 0.005;
 }
 
-bool compare(const struct figures *f, const struct figure *view, const char *peer,
-	     struct comparison *c)
+bool compare(const struct figures *f, const struct figure *view,
+	     const char *peer, struct comparison *c)
 {
-	*c = (struct comparison){ .view = view, .target = target_find(view, peer) };
+	*c = (struct comparison){ .view = view,
+				  .target = target_find(view, peer) };
 	if (peer) {
-		c->peer = figure_find(f, view->row, view->source, peer);
+		c->peer = figure_peer(f, view, peer);
 		if (!c->peer)
 			return false;
 		c->ratio = view->value / c->peer->value;
 	} else if (!c->target) {
 		return false;
 	}
-	c->met = c->target && is_met(c->target, c->peer ? c->ratio : view->value);
+	c->met = c->target &&
+		 is_met(c->target, c->peer ? c->ratio : view->value);
 	return true;
 }
 
-bool compare_next(const struct figures *f, const struct figure *view, unsigned int *at,
-		  struct comparison *c)
+bool compare_next(const struct figures *f, const struct figure *view,
+		  unsigned int *at, struct comparison *c)
 {
-	const unsigned int n = sizeof(peers) / sizeof(*peers);
-
-	while (*at <= n) {
-		const char *peer = *at < n ? peers[*at] : NULL;
+	while (*at <= PEERS) {
+		const char *peer = *at < PEERS ? peers[*at] : NULL;
 
 		++*at;
 		if (compare(f, view, peer, c))
@@ -136,6 +151,7 @@ static const char usage[] =
 	"Usage: bench-report [OPTION...] FIGURES...\n"
 	"\n"
 	"  --json FILE      write the comparisons as a list of JSON objects\n"
+	"  --svg FILE       draw cost against the number of ranges\n"
 	"  --check FILE     fail if a view's row counts over 5 % more instructions than in\n"
 	"                   this baseline\n"
 	"  --update FILE    write the baseline\n"
@@ -145,12 +161,13 @@ int main(int argc, char **argv)
 {
 	static const struct option options[] = {
 		{ "json", required_argument, NULL, 'j' },
+		{ "svg", required_argument, NULL, 's' },
 		{ "check", required_argument, NULL, 'c' },
 		{ "update", required_argument, NULL, 'u' },
 		{ "help", no_argument, NULL, 'h' },
-		{ }
+		{},
 	};
-	const char *json = NULL, *check = NULL, *update = NULL;
+	const char *json = NULL, *svg = NULL, *check = NULL, *update = NULL;
 	static struct figures figures;
 	int opt;
 
@@ -158,6 +175,9 @@ int main(int argc, char **argv)
 		switch (opt) {
 		case 'j':
 			json = optarg;
+			break;
+		case 's':
+			svg = optarg;
 			break;
 		case 'c':
 			check = optarg;
@@ -177,6 +197,9 @@ int main(int argc, char **argv)
 	while (optind < argc)
 		read_figures(&figures, argv[optind++]);
 	table_print(&figures);
+	plot_print(&figures);
+	if (svg && plot_write(&figures, svg))
+		return 1;
 	if (json && json_write(&figures, json))
 		return 1;
 	if (update && baseline_write(&figures, update))

@@ -27,7 +27,8 @@ struct figures {
 /* A view's figure beside that of another way. */
 struct comparison {
 	const struct figure *view;
-	const struct figure *peer; /* NULL: the target is for the view's own figure */
+	const struct figure
+		*peer; /* NULL: the target is for the view's own figure */
 	double ratio; /* view : peer */
 	const struct target *target; /* NULL: none */
 	bool met;
@@ -36,27 +37,38 @@ struct comparison {
 struct target {
 	const char *row;
 	const char *source;
+	bool exact; /* of instructions; else of what a real clock tells */
 	const char *peer; /* NULL: the figure itself */
 	double bound;
 	bool at_least; /* else at most */
 };
 
-const struct figure *figure_find(const struct figures *f, const char *row, const char *source,
-				 const char *way);
-/* Instructions: the same in each run, so a baseline can be held. */
+/* What the same row has by another way, in the same unit. */
+const struct figure *figure_peer(const struct figures *f,
+				 const struct figure *figure, const char *way);
+/* The same in each run, so that a baseline can be held: no matter of time. */
 bool figure_is_exact(const struct figure *figure);
 /* Is it the view's own, and not a peer's? */
 bool figure_is_view(const struct figure *figure);
 /* False if there is nothing to compare. */
-bool compare(const struct figures *f, const struct figure *view, const char *peer,
-	     struct comparison *c);
+bool compare(const struct figures *f, const struct figure *view,
+	     const char *peer, struct comparison *c);
 /* The n-th comparison of this figure, in order of the ways; false after the last. */
-bool compare_next(const struct figures *f, const struct figure *view, unsigned int *at,
-		  struct comparison *c);
+bool compare_next(const struct figures *f, const struct figure *view,
+		  unsigned int *at, struct comparison *c);
 
-extern const char *const peers[4];
+/* Those that have a column of the table come first. */
+#define COLUMNS 4
+#define PEERS 7
+
+extern const char *const peers[PEERS];
 
 void table_print(const struct figures *f);
+
+/* Cost against the number of ranges: in a terminal, and as SVG. */
+void plot_print(const struct figures *f);
+int plot_write(const struct figures *f, const char *path);
+
 /* Each returns 0, or -1 after it has said why. */
 int json_write(const struct figures *f, const char *path);
 int baseline_write(const struct figures *f, const char *path);

@@ -26,26 +26,36 @@ static struct json_object *json_row(const struct comparison *c)
 	const struct target *t = c->target;
 
 	json_object_object_add(o, "row", json_object_new_string(c->view->row));
-	json_object_object_add(o, "source", json_object_new_string(c->view->source));
-	json_object_object_add(o, "unit", json_object_new_string(c->view->unit));
+	json_object_object_add(o, "source",
+			       json_object_new_string(c->view->source));
+	json_object_object_add(o, "unit",
+			       json_object_new_string(c->view->unit));
 	json_object_object_add(o, "view", rounded(c->view->value, "%.3f"));
-	json_object_object_add(o, "against", c->peer ? json_object_new_string(c->peer->way) : NULL);
-	json_object_object_add(o, "peer", c->peer ? rounded(c->peer->value, "%.3f") : NULL);
-	json_object_object_add(o, "ratio", c->peer ? rounded(c->ratio, "%.4f") : NULL);
+	json_object_object_add(o, "against",
+			       c->peer ? json_object_new_string(c->peer->way) :
+					 NULL);
+	json_object_object_add(
+		o, "peer", c->peer ? rounded(c->peer->value, "%.3f") : NULL);
+	json_object_object_add(o, "ratio",
+			       c->peer ? rounded(c->ratio, "%.4f") : NULL);
 	json_object_object_add(o, "target", t ? rounded(t->bound, "%g") : NULL);
 	if (t) {
-		json_object_object_add(o, "bound",
-				       json_object_new_string(t->at_least ? "at least" : "at most"));
-		json_object_object_add(o, "met", json_object_new_boolean(c->met));
+		json_object_object_add(
+			o, "bound",
+			json_object_new_string(t->at_least ? "at least" :
+							     "at most"));
+		json_object_object_add(o, "met",
+				       json_object_new_boolean(c->met));
 	}
 	return o;
 }
 
 static int write_object(const char *path, struct json_object *o)
 {
-	int ret = json_object_to_file_ext(path, o, JSON_C_TO_STRING_PRETTY |
-						   JSON_C_TO_STRING_SPACED |
-						   JSON_C_TO_STRING_NOSLASHESCAPE);
+	int ret = json_object_to_file_ext(
+		path, o,
+		JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+			JSON_C_TO_STRING_NOSLASHESCAPE);
 
 	if (ret)
 		warnx("cannot write %s: %s", path, json_util_get_last_err());
@@ -78,7 +88,7 @@ int json_write(const struct figures *f, const char *path)
 	return write_object(path, list);
 }
 
-/* ---- The baseline: instructions by source and row ---- */
+/* ---- The baseline: what each row of a view counts ---- */
 
 static void key(const struct figure *view, char *buf, size_t len)
 {
@@ -110,7 +120,8 @@ int baseline_check(const struct figures *f, const char *path)
 	double was;
 
 	if (!base) {
-		warnx("cannot read the baseline %s: %s", path, json_util_get_last_err());
+		warnx("cannot read the baseline %s: %s", path,
+		      json_util_get_last_err());
 		return -1;
 	}
 	printf("\n");
@@ -126,13 +137,17 @@ int baseline_check(const struct figures *f, const char *path)
 		checked++;
 		was = json_object_get_double(value);
 		if (view->value > was * GROWTH) {
-			printf("%s: %.0f instructions, %.1f %% more than the %.0f of the baseline\n",
-			       name, view->value, (view->value / was - 1) * 100, was);
+			printf("%s: %.0f %s, %.1f %% more than the %.0f of the baseline\n",
+			       name, view->value, view->unit,
+			       (view->value / was - 1) * 100, was);
 			dearer++;
 		}
 	}
 	printf("%u rows checked, %u dearer than the baseline by over 5 %%, %u not in it\n",
 	       checked, dearer, unknown);
+	if (checked < json_object_object_length(base))
+		printf("%u rows of the baseline were not measured\n",
+		       json_object_object_length(base) - checked);
 	json_object_put(base);
 	return dearer || unknown || !checked ? -1 : 0;
 }

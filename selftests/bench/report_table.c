@@ -4,11 +4,10 @@
  */
 #include "report.h"
 
-#include <locale.h>
 #include <stdio.h>
 #include <string.h>
 
-#define ROW_WIDTH 38
+#define ROW_WIDTH 34
 
 /* 1234567 as "1,234,567", and a small figure with two digits. */
 static const char *number(double value, char *buf, size_t len)
@@ -30,60 +29,99 @@ static const char *number(double value, char *buf, size_t len)
 	return buf;
 }
 
-static void print_heading(const struct figure *view)
+/* Another source, or the same by another clock, is another part of the table. */
+static bool same_part(const struct figure *a, const struct figure *b)
 {
-	unsigned int i;
-
-	printf("\n%-*s %12s", ROW_WIDTH, view->source, "view");
-	for (i = 0; i < sizeof(peers) / sizeof(*peers); i++)
-		printf(" %12s %6s", peers[i], "ratio");
-	printf("  target\n");
+	return !strcmp(a->source, b->source) &&
+	       figure_is_exact(a) == figure_is_exact(b);
 }
 
-static void print_target(const struct comparison *c)
+static void print_heading(const struct figure *view)
 {
-	const struct target *t = c->target;
+	char what[64];
+	unsigned int i;
 
-	printf("  %s %g%s%s: %s", t->at_least ? ">=" : "<=", t->bound, c->peer ? " x " : "",
-	       c->peer ? c->peer->way : "", c->met ? "met" : "MISSED");
+	snprintf(what, sizeof(what), "%s, %s", view->source,
+		 figure_is_exact(view) ? "instructions" : "time");
+	printf("\n%-*s %11s", ROW_WIDTH, what, "view");
+	for (i = 0; i < COLUMNS; i++)
+		printf(" %11s %6s", peers[i], "ratio");
+	printf("\n");
+}
+
+/* What has no column, and what should be reached. */
+static void print_notes(const struct figures *f, const struct figure *view)
+{
+	struct comparison c;
+	unsigned int at = 0;
+	char buf[32];
+
+	while (compare_next(f, view, &at, &c)) {
+		if (c.peer && at > COLUMNS)
+			printf("  %s: %s, ratio %.2f", c.peer->way,
+			       number(c.peer->value, buf, sizeof(buf)),
+			       c.ratio);
+		if (c.target)
+			printf("  %s %g%s%s: %s",
+			       c.target->at_least ? "at least" : "at most",
+			       c.target->bound, c.peer ? " x " : "",
+			       c.peer ? c.peer->way : "",
+			       c.met ? "met" : "MISSED");
+	}
 }
 
 static void print_row(const struct figures *f, const struct figure *view)
 {
 	struct comparison c;
-	unsigned int i, at = 0;
-	char buf[32];
+	char line[256], buf[32];
+	unsigned int i;
+	size_t n;
 
-	printf("%-*s %12s", ROW_WIDTH, view->row, number(view->value, buf, sizeof(buf)));
-	for (i = 0; i < sizeof(peers) / sizeof(*peers); i++) {
-		if (compare(f, view, peers[i], &c))
-			printf(" %12s %6.2f", number(c.peer->value, buf, sizeof(buf)), c.ratio);
+	n = snprintf(line, sizeof(line), "%-*s %11s", ROW_WIDTH, view->row,
+		     number(view->value, buf, sizeof(buf)));
+	for (i = 0; i < COLUMNS; i++) {
+		if (!compare(f, view, peers[i], &c))
+			n += snprintf(line + n, sizeof(line) - n, " %11s %6s",
+				      "", "");
 		else
-			printf(" %12s %6s", "", "");
+			n += snprintf(line + n, sizeof(line) - n, " %11s %6.2f",
+				      number(c.peer->value, buf, sizeof(buf)),
+				      c.ratio);
 	}
-	while (compare_next(f, view, &at, &c))
-		if (c.target)
-			print_target(&c);
+	while (line[n - 1] == ' ')
+		n--;
+	printf("%.*s", (int)n, line);
+	print_notes(f, view);
 	printf("\n");
+}
+
+static void print_part(const struct figures *f, const struct figure *first)
+{
+	const struct figure *view;
+	const char *unit = "";
+
+	print_heading(first);
+	for (view = first; view < f->list + f->n; view++) {
+		if (!figure_is_view(view) || !same_part(view, first))
+			continue;
+		if (strcmp(unit, view->unit))
+			printf("  [%s]\n", view->unit);
+		unit = view->unit;
+		print_row(f, view);
+	}
 }
 
 void table_print(const struct figures *f)
 {
-	const struct figure *view, *last = NULL;
-	const char *const sources[] = { "memfd", "ext4" };
-	unsigned int s;
+	const struct figure *first, *before;
 
-	for (s = 0; s < sizeof(sources) / sizeof(*sources); s++) {
-		last = NULL;
-		for (view = f->list; view < f->list + f->n; view++) {
-			if (!figure_is_view(view) || strcmp(view->source, sources[s]))
-				continue;
-			if (!last)
-				print_heading(view);
-			if (!last || strcmp(last->unit, view->unit))
-				printf("  [%s]\n", view->unit);
-			print_row(f, view);
-			last = view;
-		}
+	for (first = f->list; first < f->list + f->n; first++) {
+		if (!figure_is_view(first))
+			continue;
+		for (before = f->list; before < first; before++)
+			if (figure_is_view(before) && same_part(before, first))
+				break;
+		if (before == first)
+			print_part(f, first);
 	}
 }

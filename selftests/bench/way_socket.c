@@ -15,6 +15,7 @@ enum request_op {
 	REQUEST_UNMAP,
 	REQUEST_TOUCH,
 	REQUEST_FORGET,
+	REQUEST_LOAD,
 };
 
 struct request {
@@ -60,8 +61,8 @@ static int answer(struct window *w, const struct request *r, int fd)
 
 	switch (r->op) {
 	case REQUEST_MAP:
-		mem = mmap(w->mem + r->offset, r->size, PROT_RW, MAP_SHARED | MAP_FIXED, fd,
-			   r->fd_offset);
+		mem = mmap(w->mem + r->offset, r->size, PROT_RW,
+			   MAP_SHARED | MAP_FIXED, fd, r->fd_offset);
 		close(fd);
 		return mem == MAP_FAILED ? -errno : 0;
 	case REQUEST_UNMAP:
@@ -72,8 +73,11 @@ static int answer(struct window *w, const struct request *r, int fd)
 	case REQUEST_FORGET:
 		forget_here(w, r->offset, r->size);
 		return 0;
+	case REQUEST_LOAD:
+		load_start(w);
+		return 0;
 	}
-	return -ENOSYS;
+	return -EINVAL;
 }
 
 static void __attribute__((noreturn)) serve(struct window *w, int sock)
@@ -118,8 +122,8 @@ static void socket_open(struct window *w, uint64_t size)
 {
 	int pair[2];
 
-	w->mem = WINDOW_AT;
-	must_errno(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair), "socketpair");
+	must_errno(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair),
+		   "socketpair");
 	w->pid = must_errno(fork(), "fork");
 	if (!w->pid) {
 		close(pair[0]);
@@ -135,7 +139,8 @@ static void socket_close(struct window *w)
 	must_errno(waitpid(w->pid, NULL, 0), "waitpid");
 }
 
-static void socket_map(struct window *w, uint64_t offset, int fd, uint64_t fd_offset, uint64_t size)
+static void socket_map(struct window *w, uint64_t offset, int fd,
+		       uint64_t fd_offset, uint64_t size)
 {
 	struct request r = {
 		.op = REQUEST_MAP,
@@ -149,21 +154,36 @@ static void socket_map(struct window *w, uint64_t offset, int fd, uint64_t fd_of
 
 static void socket_unmap(struct window *w, uint64_t offset, uint64_t size)
 {
-	struct request r = { .op = REQUEST_UNMAP, .offset = offset, .size = size };
+	struct request r = { .op = REQUEST_UNMAP,
+			     .offset = offset,
+			     .size = size };
 
 	request(w, &r, -1);
 }
 
-static void socket_touch(struct window *w, uint64_t offset, uint64_t size, bool write)
+static void socket_touch(struct window *w, uint64_t offset, uint64_t size,
+			 bool write)
 {
-	struct request r = { .op = REQUEST_TOUCH, .offset = offset, .size = size, .write = write };
+	struct request r = { .op = REQUEST_TOUCH,
+			     .offset = offset,
+			     .size = size,
+			     .write = write };
 
 	request(w, &r, -1);
 }
 
 static void socket_forget(struct window *w, uint64_t offset, uint64_t size)
 {
-	struct request r = { .op = REQUEST_FORGET, .offset = offset, .size = size };
+	struct request r = { .op = REQUEST_FORGET,
+			     .offset = offset,
+			     .size = size };
+
+	request(w, &r, -1);
+}
+
+static void socket_load(struct window *w)
+{
+	struct request r = { .op = REQUEST_LOAD };
 
 	request(w, &r, -1);
 }
@@ -176,4 +196,5 @@ const struct way way_socket = {
 	.unmap = socket_unmap,
 	.touch_span = socket_touch,
 	.forget = socket_forget,
+	.load = socket_load,
 };

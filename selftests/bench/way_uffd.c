@@ -19,23 +19,25 @@ static void *handle(void *arg)
 	for (;;) {
 		n = read(w->fd, &msg, sizeof(msg));
 		if (n != sizeof(msg))
-			fail("reading a userfaultfd: %s", n < 0 ? strerror(errno) : "cut off");
+			fail("reading a userfaultfd: %s",
+			     n < 0 ? strerror(errno) : "cut off");
 		if (msg.event != UFFD_EVENT_PAGEFAULT)
 			continue;
 		resolve = (struct uffdio_continue){
 			.range.start = msg.arg.pagefault.address & -PAGE,
 			.range.len = PAGE,
 		};
-		must_errno(ioctl(w->fd, UFFDIO_CONTINUE, &resolve), "UFFDIO_CONTINUE");
+		must_errno(ioctl(w->fd, UFFDIO_CONTINUE, &resolve),
+			   "UFFDIO_CONTINUE");
 	}
 	return NULL;
 }
 
 static void uffd_open(struct window *w, uint64_t size)
 {
-	struct uffdio_api api = { .api = UFFD_API, .features = UFFD_FEATURE_MINOR_SHMEM };
+	struct uffdio_api api = { .api = UFFD_API,
+				  .features = UFFD_FEATURE_MINOR_SHMEM };
 
-	w->mem = WINDOW_AT;
 	w->fd = must_errno(syscall(SYS_userfaultfd, O_CLOEXEC), "userfaultfd");
 	must_errno(ioctl(w->fd, UFFDIO_API, &api), "UFFDIO_API");
 }
@@ -45,7 +47,8 @@ static void uffd_close(struct window *w)
 	must_errno(munmap(w->mem, w->size), "munmap");
 }
 
-static void uffd_map(struct window *w, uint64_t offset, int fd, uint64_t fd_offset, uint64_t size)
+static void uffd_map(struct window *w, uint64_t offset, int fd,
+		     uint64_t fd_offset, uint64_t size)
 {
 	struct uffdio_register reg = {
 		.range.start = (uintptr_t)w->mem + offset,

@@ -6,13 +6,21 @@
 #include "bench.h"
 
 const struct way *const ways[5] = {
-	[WAY_VIEW] = &way_view,	    [WAY_MMAP] = &way_mmap, [WAY_SOCKET] = &way_socket,
-	[WAY_UFFD] = &way_uffd, [WAY_COPY] = &way_copy,
+	[WAY_VIEW] = &way_view,	    [WAY_MMAP] = &way_mmap,
+	[WAY_SOCKET] = &way_socket, [WAY_UFFD] = &way_uffd,
+	[WAY_COPY] = &way_copy,
 };
 
 struct window window_open(const struct way *way, uint64_t size)
 {
-	struct window w = { .way = way, .size = size, .control = -1, .fd = -1 };
+	static unsigned int opened;
+	struct window w = {
+		.way = way,
+		.size = size,
+		.mem = WINDOW_AT + opened++ * WINDOW_STEP,
+		.control = -1,
+		.fd = -1,
+	};
 
 	way->open(&w, size);
 	return w;
@@ -23,9 +31,18 @@ void window_close(struct window *w)
 	w->way->close(w);
 }
 
+void window_forget(struct window *w, const uint32_t *pages, unsigned int n)
+{
+	unsigned int i;
+
+	for (i = 0; i < n; i++)
+		w->way->forget(w, pages[i] * PAGE, PAGE);
+}
+
 /* ---- What a client does ---- */
 
-void touch_span_here(struct window *w, uint64_t offset, uint64_t size, bool write)
+void touch_span_here(struct window *w, uint64_t offset, uint64_t size,
+		     bool write)
 {
 	volatile char *p = w->mem + offset, *end = p + size;
 
@@ -37,7 +54,8 @@ void touch_span_here(struct window *w, uint64_t offset, uint64_t size, bool writ
 			*p;
 }
 
-void touch_list_here(struct window *w, const uint32_t *pages, unsigned int n, bool write)
+void touch_list_here(struct window *w, const uint32_t *pages, unsigned int n,
+		     bool write)
 {
 	volatile char *mem = w->mem;
 	unsigned int i;
@@ -52,16 +70,16 @@ void touch_list_here(struct window *w, const uint32_t *pages, unsigned int n, bo
 
 void forget_here(struct window *w, uint64_t offset, uint64_t size)
 {
-	must_errno(madvise(w->mem + offset, size, MADV_DONTNEED), "madvise(MADV_DONTNEED)");
+	must_errno(madvise(w->mem + offset, size, MADV_DONTNEED),
+		   "madvise(MADV_DONTNEED)");
 }
 
-static void *map_at(char *at, uint64_t size, int fd, uint64_t offset)
+static void map_at(char *at, uint64_t size, int fd, uint64_t offset)
 {
 	void *mem = mmap(at, size, PROT_RW, MAP_SHARED | MAP_FIXED, fd, offset);
 
 	if (mem == MAP_FAILED)
 		fail("mmap: %s", strerror(errno));
-	return mem;
 }
 
 /* ---- A view ---- */
@@ -70,7 +88,7 @@ static void view_open(struct window *w, uint64_t size)
 {
 	w->control = must(view_create(size), "creating a view");
 	w->fd = must(view_get_fd(w->control), "MEMVIEW_GET_VIEWFD");
-	w->mem = map_at(WINDOW_AT, size, w->fd, 0);
+	map_at(w->mem, size, w->fd, 0);
 }
 
 static void view_close(struct window *w)
@@ -80,9 +98,11 @@ static void view_close(struct window *w)
 	close(w->control);
 }
 
-static void view_show(struct window *w, uint64_t offset, int fd, uint64_t fd_offset, uint64_t size)
+static void view_show(struct window *w, uint64_t offset, int fd,
+		      uint64_t fd_offset, uint64_t size)
 {
-	must(view_map(w->control, fd, fd_offset, size, offset, MAP_RW), "MEMVIEW_MAP_FD");
+	must(view_map(w->control, fd, fd_offset, size, offset, MAP_RW),
+	     "MEMVIEW_MAP_FD");
 }
 
 static void view_hide(struct window *w, uint64_t offset, uint64_t size)
@@ -99,13 +119,13 @@ const struct way way_view = {
 	.touch_span = touch_span_here,
 	.touch_list = touch_list_here,
 	.forget = forget_here,
+	.load = load_start,
 };
 
 /* ---- An mmap of the file, in the same process ---- */
 
 static void mmap_open(struct window *w, uint64_t size)
 {
-	w->mem = WINDOW_AT;
 }
 
 static void mmap_close(struct window *w)
@@ -113,7 +133,8 @@ static void mmap_close(struct window *w)
 	must_errno(munmap(w->mem, w->size), "munmap");
 }
 
-static void mmap_show(struct window *w, uint64_t offset, int fd, uint64_t fd_offset, uint64_t size)
+static void mmap_show(struct window *w, uint64_t offset, int fd,
+		      uint64_t fd_offset, uint64_t size)
 {
 	map_at(w->mem + offset, size, fd, fd_offset);
 }
@@ -132,6 +153,7 @@ const struct way way_mmap = {
 	.touch_span = touch_span_here,
 	.touch_list = touch_list_here,
 	.forget = forget_here,
+	.load = load_start,
 };
 
 /* ---- A bounce buffer: each page is copied before it is read, or after ---- */
@@ -147,7 +169,8 @@ static void copy_close(struct window *w)
 {
 }
 
-static void copy_show(struct window *w, uint64_t offset, int fd, uint64_t fd_offset, uint64_t size)
+static void copy_show(struct window *w, uint64_t offset, int fd,
+		      uint64_t fd_offset, uint64_t size)
 {
 	w->fd = fd;
 	w->fd_offset = fd_offset - offset;
@@ -171,10 +194,12 @@ static void copy_page(struct window *w, uint64_t offset, bool write)
 		*p;
 	}
 	if (n != PAGE)
-		fail("copying a page: %s", n < 0 ? strerror(errno) : "end of file");
+		fail("copying a page: %s",
+		     n < 0 ? strerror(errno) : "end of file");
 }
 
-static void copy_span(struct window *w, uint64_t offset, uint64_t size, bool write)
+static void copy_span(struct window *w, uint64_t offset, uint64_t size,
+		      bool write)
 {
 	uint64_t end = offset + size;
 
@@ -182,7 +207,8 @@ static void copy_span(struct window *w, uint64_t offset, uint64_t size, bool wri
 		copy_page(w, offset, write);
 }
 
-static void copy_list(struct window *w, const uint32_t *pages, unsigned int n, bool write)
+static void copy_list(struct window *w, const uint32_t *pages, unsigned int n,
+		      bool write)
 {
 	unsigned int i;
 
