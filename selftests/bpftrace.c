@@ -48,7 +48,7 @@ FIXTURE_SETUP(bpftrace)
 	self->control = view_create(SIZE);
 	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, SIZE - 4 * PAGE, 0, MAP_RWX));
 	self->viewfd = view_get_fd(self->control);
-	self->mem = view_mmap(self->viewfd, SIZE, PROT_RW | PROT_EXEC, 0);
+	self->mem = view_mmap_by_page(self->viewfd, SIZE, PROT_RW | PROT_EXEC, 0);
 	ASSERT_NE(MAP_FAILED, self->mem);
 	self->id = view_id(self->control);
 }
@@ -308,7 +308,7 @@ static long client_reads(void *arg)
 	snprintf(comm, sizeof(comm), "client-%u", n);
 	if (write_file("/proc/self/comm", comm))
 		return -EIO;
-	mem = mmap(NULL, SIZE, PROT_READ, MAP_SHARED, client_viewfd, 0);
+	mem = view_mmap_by_page(client_viewfd, SIZE, PROT_READ, 0);
 	if (mem == MAP_FAILED)
 		return -errno;
 	for (i = 0; i < n; i++)

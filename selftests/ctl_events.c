@@ -31,7 +31,7 @@ FIXTURE_SETUP(ctl_events)
 	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, 20 * PAGE, 0, MAP_RW));
 	ASSERT_EQ(0, view_map(self->control, self->file.fd, 0, 2 * PAGE, 20 * PAGE, MAP_R));
 	self->viewfd = view_get_fd(self->control);
-	self->mem = view_mmap(self->viewfd, SIZE, PROT_RW, 0);
+	self->mem = view_mmap_by_page(self->viewfd, SIZE, PROT_RW, 0);
 	ASSERT_NE(MAP_FAILED, self->mem);
 	self->id = ctl_view_id(self->control);
 }
@@ -54,7 +54,7 @@ static void live(struct __test_metadata *_metadata, FIXTURE_DATA(ctl_events) *se
 	ASSERT_EQ(0, view_map(control, self->file.fd, 0, 2 * PAGE, 8 * PAGE, MAP_R));
 	ASSERT_EQ(-EACCES, view_map(control, self->reader, 0, PAGE, 0, MAP_RW));
 	viewfd = view_get_fd(control);
-	mem = view_mmap(viewfd, 16 * PAGE, PROT_RW, PAGE);
+	mem = view_mmap_by_page(viewfd, 16 * PAGE, PROT_RW, PAGE);
 	ASSERT_EQ(0, probe_read(mem, &word));
 	ASSERT_EQ(0, probe_write(mem, 1));
 	ASSERT_EQ(0, probe_write(mem + PAGE, 1));

@@ -41,7 +41,7 @@ FIXTURE_SETUP(ctl_man)
 	for (i = 0; i < 4; i++)
 		ASSERT_EQ(0, view_map(self->control, self->memfd, i * MiB, MiB, 2 * i * MiB, MAP_RW));
 	ASSERT_EQ(1, ctl_view_id(self->control));
-	self->mem = view_mmap(view_get_fd(self->control), SIZE, PROT_RW, 0);
+	self->mem = view_mmap_by_page(view_get_fd(self->control), SIZE, PROT_RW, 0);
 	ASSERT_NE(MAP_FAILED, self->mem);
 	for (i = 0; i < FAULTS; i++)
 		ASSERT_EQ(0, probe_read(self->mem + i / 256 * 2 * MiB + i % 256 * PAGE, &word));

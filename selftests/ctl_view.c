@@ -26,7 +26,7 @@ FIXTURE(ctl_view)
 
 static long client_touches(void *arg)
 {
-	char *mem = mmap(NULL, SIZE, PROT_RW, MAP_SHARED, client_viewfd, 0);
+	char *mem = view_mmap_by_page(client_viewfd, SIZE, PROT_RW, 0);
 	uint64_t word;
 	int i;
 
@@ -397,7 +397,7 @@ TEST_F(ctl_view, stats)
 
 static long client_works(void *arg)
 {
-	char *mem = mmap(NULL, SIZE, PROT_RW, MAP_SHARED, client_viewfd, 0);
+	char *mem = view_mmap_by_page(client_viewfd, SIZE, PROT_RW, 0);
 	uint64_t word, end = now_ns() + *(uint64_t *)arg;
 
 	if (mem == MAP_FAILED)

@@ -75,6 +75,17 @@ void *view_mmap(int viewfd, uint64_t size, int prot, uint64_t offset)
 	return mmap(NULL, size, prot, MAP_SHARED, viewfd, offset);
 }
 
+void *view_mmap_by_page(int viewfd, uint64_t size, int prot, uint64_t offset)
+{
+	void *mem = view_mmap(viewfd, size, prot, offset);
+
+	if (mem != MAP_FAILED && madvise(mem, size, MADV_RANDOM)) {
+		munmap(mem, size);
+		return MAP_FAILED;
+	}
+	return mem;
+}
+
 int view_info(int fd, struct view_info *info)
 {
 	const struct {

@@ -76,6 +76,8 @@ int view_unmap(int control, uint64_t mem_offset, uint64_t size);
 int view_get_fd(int control);
 /* mmap() all of @size from @offset, MAP_SHARED. MAP_FAILED on error. */
 void *view_mmap(int viewfd, uint64_t size, int prot, uint64_t offset);
+/* The same, with a fault for each page: none brings its neighbours along. */
+void *view_mmap_by_page(int viewfd, uint64_t size, int prot, uint64_t offset);
 
 /* What /proc/PID/fdinfo tells of a control fd or a view fd. */
 struct view_info {
