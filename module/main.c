@@ -185,9 +185,12 @@ static int __init memview_init(void)
 	err = memview_layout_cache_create();
 	if (err)
 		return err;
-	err = memview_watch_init();
+	err = memview_source_init();
 	if (err)
 		goto destroy_cache;
+	err = memview_watch_init();
+	if (err)
+		goto exit_source;
 	err = memview_policy_init();
 	if (err)
 		goto exit_watch;
@@ -201,6 +204,8 @@ static int __init memview_init(void)
 
 exit_watch:
 	memview_watch_exit();
+exit_source:
+	memview_source_exit();
 destroy_cache:
 	memview_layout_cache_destroy();
 	return err;
@@ -209,6 +214,7 @@ destroy_cache:
 static void __exit memview_exit(void)
 {
 	misc_deregister(&device);
+	memview_source_exit();
 	memview_watch_exit();
 	memview_layout_cache_destroy();
 }

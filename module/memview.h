@@ -41,6 +41,7 @@
 #include <linux/mutex.h>
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
+#include <linux/workqueue.h>
 #include <uapi/linux/memview.h>
 
 #include "compat.h"
@@ -123,6 +124,7 @@ struct memview_layout {
  * @writable: Ranges may be writable: the file's i_mmap_writable is held.
  * @ranges_lock: Guards @ranges.
  * @ranges: Interval tree of range objects by page of the source.
+ * @work: Closes the files, where that may wait.
  * @notifier: Calls back when the file's pages are to be unmapped.
  * @mm: What @vma belongs to: an mm without a page table. Last member, its
  *	CPU mask follows.
@@ -139,6 +141,7 @@ struct memview_source {
 	bool writable;
 	struct rw_semaphore ranges_lock;
 	struct rb_root_cached ranges;
+	struct work_struct work;
 	struct mmu_interval_notifier notifier;
 	struct mm_struct mm;
 };
@@ -172,8 +175,6 @@ struct memview_stats {
  *	that the control file's f_inode still names. See main.c.
  * @change_lock: Serialises changes, from their checks to the end of their
  *	zap: nobody may find a page gone that another's zap has yet to reach.
- * @gone: Ranges that the change under way has taken out of the layout, linked
- *	by next_dead. Under @change_lock; put after it.
  * @layout: Ranges.
  * @sources: The files behind them. Under @change_lock.
  * @size: Bytes; the inode's size is the same. Under @change_lock.
@@ -189,7 +190,6 @@ struct memview_view {
 	struct inode *inode;
 	struct file *device;
 	struct mutex change_lock;
-	struct memview_range *gone;
 	struct memview_layout layout;
 	struct list_head sources;
 	loff_t size;
@@ -266,6 +266,8 @@ struct memview_range *memview_range_alloc(struct memview_source *source,
 void memview_range_put(struct memview_range *range);
 
 /* source.c */
+int memview_source_init(void);
+void memview_source_exit(void);
 enum memview_source_kind memview_source_kind(struct file *file);
 struct memview_source *memview_source_find(struct memview_view *view,
 					   struct file *file, u32 flags);

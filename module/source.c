@@ -206,9 +206,42 @@ put_files:
 	return ERR_PTR(err);
 }
 
+static struct workqueue_struct *close_queue;
+
+int memview_source_init(void)
+{
+	close_queue = alloc_workqueue("memview", WQ_UNBOUND, 0);
+	return close_queue ? 0 : -ENOMEM;
+}
+
+/* Waits until all files are closed. */
+void memview_source_exit(void)
+{
+	destroy_workqueue(close_queue);
+}
+
+static void close_files(struct memview_source *source)
+{
+	fput(source->vma.vm_file);
+	fput(source->user_file);
+	kfree(source);
+}
+
+static void close_slowly(struct work_struct *work)
+{
+	struct memview_source *source =
+		container_of(work, struct memview_source, work);
+
+	source->vma.vm_ops->close(&source->vma);
+	close_files(source);
+}
+
 /**
  * memview_source_put - give a reference back
  * @source: With the last one its files are closed. It is unlinked already.
+ *
+ * A ->close may wait for whoever serves the file: FUSE writes back in it. No
+ * change waits for that, nor a fault.
  *
  * Context: May sleep.
  */
@@ -216,11 +249,12 @@ void memview_source_put(struct memview_source *source)
 {
 	if (!refcount_dec_and_test(&source->refs))
 		return;
-	if (source->vma.vm_ops->close)
-		source->vma.vm_ops->close(&source->vma);
-	fput(source->vma.vm_file);
-	fput(source->user_file);
-	kfree(source);
+	if (!source->vma.vm_ops->close) {
+		close_files(source);
+		return;
+	}
+	INIT_WORK(&source->work, close_slowly);
+	queue_work(close_queue, &source->work);
 }
 
 static void release_writable(struct memview_source *source)

@@ -69,34 +69,13 @@ struct memview_view *memview_view_create(struct inode *inode)
 	return view;
 }
 
-/* Under view->change_lock: the sources forget ranges that have left the layout. */
-static void forget_ranges(struct memview_view *view, struct memview_range *dead)
+static void drop_ranges(struct memview_range *dead)
 {
 	while (dead) {
 		struct memview_range *range = dead;
 
 		dead = range->next_dead;
 		memview_source_del_range(range->source, range);
-		range->next_dead = view->gone;
-		view->gone = range;
-		cond_resched();
-	}
-}
-
-/*
- * End a change. The last range of a file closes it, which may wait for whoever
- * serves it; nobody else's change should.
- */
-static void unlock_changes(struct memview_view *view)
-{
-	struct memview_range *gone = view->gone;
-
-	view->gone = NULL;
-	mutex_unlock(&view->change_lock);
-	while (gone) {
-		struct memview_range *range = gone;
-
-		gone = range->next_dead;
 		memview_range_put(range);
 		cond_resched();
 	}
@@ -116,8 +95,8 @@ void memview_view_put(struct memview_view *view)
 	memview_registry_del(view);
 	mutex_lock(&view->change_lock);
 	view->dead = true;
-	forget_ranges(view, memview_layout_clear(&view->layout));
-	unlock_changes(view);
+	drop_ranges(memview_layout_clear(&view->layout));
+	mutex_unlock(&view->change_lock);
 	if (view->device)
 		fput(view->device);
 	memview_unref(view);
@@ -178,7 +157,7 @@ static int replace(struct memview_view *view, pgoff_t first, pgoff_t last,
 		return err;
 	if (pages && zap)
 		memview_zap(view, first, last, cause);
-	forget_ranges(view, dead);
+	drop_ranges(dead);
 	memview_count(view, changes);
 	return 0;
 }
@@ -307,7 +286,7 @@ int memview_view_map(struct memview_view *view,
 	if (!err) {
 		err = map_file(view, file, first, last, file_first,
 			       info->flags);
-		unlock_changes(view);
+		mutex_unlock(&view->change_lock);
 	}
 	trace_memview_map(&view->bpf, file, info, err);
 	fput(file);
@@ -339,7 +318,7 @@ int memview_view_unmap(struct memview_view *view,
 	err = is_within(view, last) ?
 		      replace(view, first, last, NULL, MEMVIEW_CAUSE_UNMAP) :
 		      -EINVAL;
-	unlock_changes(view);
+	mutex_unlock(&view->change_lock);
 	trace_memview_unmap(&view->bpf, info, err);
 	if (!err)
 		memview_tell_unmap(view, info->mem_offset, info->size);
@@ -373,7 +352,7 @@ int memview_view_resize(struct memview_view *view, loff_t size)
 		view->size = size;
 		i_size_write(view->inode, size);
 	}
-	unlock_changes(view);
+	mutex_unlock(&view->change_lock);
 	trace_memview_resize(&view->bpf, old, size, err);
 	if (!err && size < old)
 		memview_tell_unmap(view, PAGE_ALIGN(size),
@@ -417,7 +396,7 @@ int memview_view_revoke(struct memview_view *view, u64 offset, u64 size)
 	if (whole)
 		size = PAGE_ALIGN(view->size);
 	err = revoke(view, first, last);
-	unlock_changes(view);
+	mutex_unlock(&view->change_lock);
 	trace_memview_revoke(&view->bpf, offset, size, err);
 	if (!err)
 		memview_tell_unmap(view, offset, size);
