@@ -40,6 +40,9 @@ check-debug: ## run the tests on kernels with KASAN, lockdep, kmemleak... and wi
 coverage: ## which lines and branches of the module do the tests reach? (TEST as above)
 	@scripts/coverage $(TEST)
 
+soak: ## everything at random against a model, for HOURS=1 or MINUTES (SOAK='--kernel 7'; see scripts/soak --help)
+	@scripts/soak $(if $(MINUTES),--minutes $(MINUTES),--hours $(or $(HOURS),1)) $(SOAK)
+
 style: ## check the code's style: clang-format, sparse, W=1, shellcheck
 	@scripts/style
 
@@ -86,4 +89,4 @@ uninstall: ## remove what install has put there
 clean: ## remove what was built here (the cached SDK root stays)
 	rm -rf build
 
-.PHONY: all help demo test bench check-debug coverage style module userspace selftests benchmarks build-guest install uninstall clean
+.PHONY: all help demo test bench check-debug coverage soak style module userspace selftests benchmarks build-guest install uninstall clean
