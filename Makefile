@@ -43,6 +43,9 @@ coverage: ## which lines and branches of the module do the tests reach? (TEST as
 soak: ## everything at random against a model, for HOURS=1 or MINUTES (SOAK='--kernel 7'; see scripts/soak --help)
 	@scripts/soak $(if $(MINUTES),--minutes $(MINUTES),--hours $(or $(HOURS),1)) $(SOAK)
 
+fuzz: ## random sequences of calls against a model, guided by coverage, for SECONDS=600 (FUZZ='--kernel debug')
+	@scripts/fuzz --seconds $(or $(SECONDS),600) $(FUZZ)
+
 style: ## check the code's style: clang-format, sparse, W=1, shellcheck
 	@scripts/style
 
@@ -89,4 +92,4 @@ uninstall: ## remove what install has put there
 clean: ## remove what was built here (the cached SDK root stays)
 	rm -rf build
 
-.PHONY: all help demo test bench check-debug coverage soak style module userspace selftests benchmarks build-guest install uninstall clean
+.PHONY: all help demo test bench check-debug coverage soak fuzz style module userspace selftests benchmarks build-guest install uninstall clean
