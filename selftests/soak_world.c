@@ -13,7 +13,7 @@
 /* The main process's own entry, after those of the workers. */
 #define MAIN_THREAD	(SOAK_THREADS - 1)
 /* Without a kernel that is fifty times slower. */
-#define PATIENCE_NS	(120ULL * 1000000000)
+#define PATIENCE_NS	(90ULL * 1000000000)
 
 bool soak_kind_off[SOURCE_KINDS];
 static uint64_t references;
@@ -161,7 +161,7 @@ void world_check(void)
 
 static void workers_end(void)
 {
-	uint64_t limit = now_ns() + patience();
+	uint64_t limit = now_ns() + (atomic_load(&world->failed) ? 5000000000ULL : patience());
 	struct soak_worker *worker;
 
 	atomic_store(&world->stop, 1);

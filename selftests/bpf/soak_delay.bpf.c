@@ -10,7 +10,6 @@
 
 char _license[] SEC("license") = "GPL";
 
-__u32 rate = 8; /* one call in so many */
 __u32 loops = 1 << 14;
 __u64 delayed;
 
@@ -19,7 +18,8 @@ static int nothing(__u32 i, void *data)
 	return 0;
 }
 
-static __always_inline int delay(void)
+/* One call in @rate. */
+static __always_inline int delay(__u32 rate)
 {
 	if (bpf_get_prandom_u32() % rate)
 		return 0;
@@ -31,23 +31,23 @@ static __always_inline int delay(void)
 SEC("fentry/vm_insert_page")
 int BPF_PROG(insert_page)
 {
-	return delay();
+	return delay(2); /* of pages that were not in the cache: few */
 }
 
 SEC("fentry/unmap_mapping_pages")
 int BPF_PROG(unmap_pages)
 {
-	return delay();
+	return delay(8);
 }
 
 SEC("fentry/file_update_time")
 int BPF_PROG(update_time)
 {
-	return delay();
+	return delay(8);
 }
 
 SEC("fentry/filemap_map_pages")
 int BPF_PROG(map_pages)
 {
-	return delay();
+	return delay(8);
 }
