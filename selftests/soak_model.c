@@ -345,9 +345,10 @@ static void fail_access(const struct sight *sight, const struct met *met, const 
 		if (shows.file && len < sizeof(may))
 			len += describe_file(may + len, sizeof(may) - len, shows);
 	}
-	soak_fail("thread %u: %s of page %u of view %td with prot %u met signal %d, value %#llx (%s); it may show%s",
+	soak_fail("thread %u: %s of page %u of view %td with prot %u met signal %d, value %#llx (%s); in #%ju to #%ju it may show%s",
 		  self->index, op_names[met->op], sight->page, sight->view - world->view, met->prot,
-		  met->sig, (unsigned long long)met->value, what, may);
+		  met->sig, (unsigned long long)met->value, what, (uintmax_t)sight->lo,
+		  (uintmax_t)sight->hi, may);
 }
 
 static void record_write(const struct sight *sight, struct shows shows, const struct met *met)
@@ -382,8 +383,10 @@ static void find_write(const struct sight *sight, const struct met *met)
 	if (met->slot == SLOT_CHILD)
 		return;
 	for (version = sight->hi + 1; version-- > sight->lo;) {
-		if (!stamp_state(&sight->view->stamp[sight->page], version, &state))
+		if (!stamp_state(&sight->view->stamp[sight->page], version, &state)) {
+			certain = false;
 			continue;
+		}
 		shows = unpack_shows(state);
 		if (!shows.file || !(shows.flags & MEMVIEW_MAP_WRITE))
 			continue;
