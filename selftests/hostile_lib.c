@@ -259,10 +259,8 @@ int scene_open(struct scene *s, const struct scene_kind *kind)
 
 	*s = (struct scene){ .other = -1, .control = -1, .viewfd = -1, .mem = MAP_FAILED };
 	err = source_open(&s->lent, kind->source, FILE_SIZE);
-	if (err) {
-		snprintf(s->missing, sizeof(s->missing), "%s", s->lent.missing);
+	if (err)
 		return err;
-	}
 	s->other = memfd_filled(PAGE, OTHER_ID);
 	if (s->other < 0)
 		return s->other;

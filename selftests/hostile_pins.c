@@ -190,12 +190,8 @@ static void pin_one(struct __test_metadata *_metadata, const struct scene_kind *
 	struct inspection in = { 0 };
 	char why[160] = "";
 	struct scene s;
-	int err;
 
-	err = scene_open(&s, kind);
-	if (err == -ENODEV)
-		SKIP(return, "missing: %s", s.missing);
-	ASSERT_EQ(0, err);
+	ASSERT_EQ(0, scene_open(&s, kind));
 	EXPECT_TRUE(is_wanted(scene_attack(&s, attack), attack->want)) TH_LOG("%s", attack->name);
 	ASSERT_EQ(0, view_unmap(s.control, PINNED * PAGE, PAGE));
 	ASSERT_EQ(0, fallocate(s.lent.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
