@@ -14,6 +14,7 @@ struct failnth {
 	int fd; /* /proc/thread-self/fail-nth */
 	unsigned int n; /* which call fails */
 	unsigned int injected; /* how many have, in all */
+	sigset_t signals; /* that were blocked before */
 };
 
 /* 0, or -ENODEV: the kernel cannot; @missing says what is missing. */

@@ -56,6 +56,7 @@ void failnth_arm(struct failnth *f)
 	char text[16];
 	int len = snprintf(text, sizeof(text), "%u", f->n);
 
+	sigprocmask(SIG_SETMASK, NULL, &f->signals);
 	if (pwrite(f->fd, text, len, 0) != len)
 		abort();
 }
@@ -64,15 +65,15 @@ bool failnth_disarm(struct failnth *f)
 {
 	char text[16] = "";
 	ssize_t n = pread(f->fd, text, sizeof(text) - 1, 0);
+	bool injected = n > 0 && atoi(text) == 0;
 
 	/* If the read itself was hit, the work was not. */
-	if (n > 0 && atoi(text) == 0) {
-		f->injected++;
-		return true;
-	}
-	if (n > 0 && pwrite(f->fd, "0", 1, 0) != 1)
+	f->injected += injected;
+	if (!injected && n > 0 && pwrite(f->fd, "0", 1, 0) != 1)
 		pwrite(f->fd, "0", 1, 0); /* this one was hit, and the next is not */
-	return false;
+	/* fork() blocks all signals for a while, and does not notice if letting them in again is what fails. */
+	sigprocmask(SIG_SETMASK, &f->signals, NULL);
+	return injected;
 }
 
 bool failnth_is_fine(int err)
