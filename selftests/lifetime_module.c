@@ -299,7 +299,9 @@ TEST_F(lifetime_module, nothing_leaks)
 	allowed = rounds * 32 * 50;
 	if (allowed < 256 * KiB)
 		allowed = 256 * KiB;
-	EXPECT_GT(before + allowed, after);
+	/* KASAN keeps what is freed for a while; kmemleak is better at this anyway. */
+	if (access("/sys/kernel/debug/kmemleak", W_OK))
+		EXPECT_GT(before + allowed, after);
 	EXPECT_FALSE(kmemleak_finds());
 }
 
