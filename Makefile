@@ -46,6 +46,9 @@ soak: ## everything at random against a model, for HOURS=1 or MINUTES (SOAK='--k
 fuzz: ## random sequences of calls against a model, guided by coverage, for SECONDS=600 (FUZZ='--kernel debug')
 	@scripts/fuzz --seconds $(or $(SECONDS),600) $(FUZZ)
 
+beside: ## do stress-ng and the kernel's own mm tests end alike with and without views? (BESIDE='--kernel 7')
+	@scripts/beside $(BESIDE)
+
 style: ## check the code's style: clang-format, sparse, W=1, shellcheck
 	@scripts/style
 
@@ -92,4 +95,4 @@ uninstall: ## remove what install has put there
 clean: ## remove what was built here (the cached SDK root stays)
 	rm -rf build
 
-.PHONY: all help demo test bench check-debug coverage soak fuzz style module userspace selftests benchmarks build-guest install uninstall clean
+.PHONY: all help demo test bench check-debug coverage soak fuzz beside style module userspace selftests benchmarks build-guest install uninstall clean
