@@ -92,7 +92,7 @@ static const struct attack flagging[] = {
 	{ "set_flags O_NOATIME", set_flags, O_NOATIME, -EPERM, .root = WORKS },
 	ATTACK_ARG(set_lease, F_RDLCK, REFUSED),
 	ATTACK_ARG(set_lease, F_WRLCK, REFUSED),
-	ATTACK_ARG(notify_directory, DN_MODIFY, -ENOTDIR),
+	ATTACK_ARG(notify_directory, DN_MODIFY, REFUSED),
 	ATTACK(set_owner, WORKS),
 	ATTACK_ARG(write_hint, 5, EITHER),
 	ATTACK_ARG(add_seals, F_SEAL_SEAL, -EINVAL),
