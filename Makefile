@@ -34,7 +34,7 @@ test: ## boot VMs and run the tests (KERNEL=6.12 or 7; TEST='-v revoke' for some
 bench: ## boot VMs and measure views against what they replace (BENCH='--check')
 	@scripts/bench --kernel $(KERNEL) $(BENCH)
 
-check-debug: ## run the tests on kernels with KASAN, lockdep, kmemleak... and with KCSAN (TEST as above)
+check-debug: ## run the tests on kernels with KASAN, lockdep, kmemleak... and with KCSAN (TEST as above, or --quick)
 	@scripts/check-debug $(TEST)
 
 coverage: ## which lines and branches of the module do the tests reach? (TEST as above)
