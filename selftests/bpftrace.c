@@ -317,6 +317,14 @@ static long client_reads(void *arg)
 	return 0;
 }
 
+/* A kernel without a usable clock counts ticks, and a fault takes less than one. */
+static bool fine_clock(void)
+{
+	struct timespec ts;
+
+	return !clock_getres(CLOCK_MONOTONIC, &ts) && !ts.tv_sec && ts.tv_nsec < 1000;
+}
+
 TEST_F(bpftrace, faulters)
 {
 	unsigned int n[2] = { 11, 29 }, i;
@@ -332,7 +340,9 @@ TEST_F(bpftrace, faulters)
 	for (i = 0; i < 2; i++) {
 		snprintf(key, sizeof(key), "client-%u, %d, %llu", n[i], clients[i].pid, self->id);
 		EXPECT_EQ(n[i], number(self, "faults", key)) TH_LOG("%s", self->text);
-		EXPECT_LT(0, number(self, "us", key)) TH_LOG("%s", self->text);
+		if (fine_clock()) {
+			EXPECT_LT(0, number(self, "us", key)) TH_LOG("%s", self->text);
+		}
 		client_stop(&clients[i]);
 	}
 	/* The most is last. */
