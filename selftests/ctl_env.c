@@ -215,10 +215,18 @@ TEST_F(ctl_env, locked_down)
 {
 	struct said said;
 
+	if (access("/sys/kernel/security", F_OK))
+		SKIP(return, "missing: /sys/kernel/security (CONFIG_SECURITYFS)");
 	EXPECT_RUN(CTL_ENV, &said, ALONE "'mount -t tmpfs none /sys/kernel/security && "
 		   "echo none integrity [confidentiality] >/sys/kernel/security/lockdown && "
 		   "exec memviewctl doctor --json'");
 	EXPECT_BAD(&said, "lockdown", "lockdown=confidentiality");
+}
+
+TEST_F(ctl_env, without_jit_or_policies)
+{
+	struct said said;
+
 	EXPECT_RUN(CTL_ENV, &said, ALONE "'echo 0 >/tmp/off && "
 		   "mount --bind /tmp/off /proc/sys/net/core/bpf_jit_enable && "
 		   "exec memviewctl doctor --json'");
