@@ -13,6 +13,7 @@
 union argument {
 	struct memview_map_fd_info map;
 	struct memview_unmap_fd_info unmap;
+	struct memview_batch batch;
 };
 
 /**
@@ -20,32 +21,54 @@ union argument {
  * @dir: Direction bits of its number.
  * @min_size: Size of the argument's first published form.
  * @size: Size of the argument as this module knows it.
- * @run: Does it.
+ * @run: Does it. The argument is a copy of what is at the caller's address.
  */
 struct command {
 	unsigned int dir;
 	size_t min_size;
 	size_t size;
-	long (*run)(struct file *file, const union argument *arg);
+	long (*run)(struct file *file, const union argument *arg,
+		    void __user *user);
 };
 
-static long run_map(struct file *file, const union argument *arg)
+static long run_map(struct file *file, const union argument *arg,
+		    void __user *user)
 {
 	return memview_view_map(file->private_data, &arg->map);
 }
 
-static long run_unmap(struct file *file, const union argument *arg)
+static long run_unmap(struct file *file, const union argument *arg,
+		      void __user *user)
 {
 	return memview_view_unmap(file->private_data, &arg->unmap);
 }
 
-static long run_get_viewfd(struct file *file, const union argument *arg)
+static long run_get_viewfd(struct file *file, const union argument *arg,
+			   void __user *user)
 {
 	return memview_viewfd_create(file);
 }
 
+/* @failed is written first: what has changed something cannot fail. */
+static long run_batch(struct file *file, const union argument *arg,
+		      void __user *user)
+{
+	struct memview_batch __user *batch = user;
+	u32 failed = arg->batch.nr_ops;
+	long err;
+
+	if (put_user(failed, &batch->failed))
+		return -EFAULT;
+	err = memview_view_batch(file->private_data, &arg->batch, &failed);
+	if (err && put_user(failed, &batch->failed))
+		return -EFAULT;
+	return err;
+}
+
 static_assert(sizeof(struct memview_map_fd_info) == 32);
 static_assert(sizeof(struct memview_unmap_fd_info) == 24);
+static_assert(sizeof(struct memview_batch) == 24);
+static_assert(sizeof(struct memview_batch_op) == 40);
 
 static const struct command commands[] = {
 	[_IOC_NR(MEMVIEW_MAP_FD)] = {
@@ -63,6 +86,12 @@ static const struct command commands[] = {
 	[_IOC_NR(MEMVIEW_GET_VIEWFD)] = {
 		.dir = _IOC_NONE,
 		.run = run_get_viewfd,
+	},
+	[_IOC_NR(MEMVIEW_BATCH)] = {
+		.dir = _IOC_READ | _IOC_WRITE,
+		.min_size = 24,
+		.size = sizeof(struct memview_batch),
+		.run = run_batch,
 	},
 };
 
@@ -82,6 +111,7 @@ static const struct command *find_command(unsigned int cmd)
 long memview_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	const struct command *command = find_command(cmd);
+	void __user *user = (void __user *)arg;
 	union argument copy = {};
 	int err;
 
@@ -90,8 +120,8 @@ long memview_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 	if (_IOC_SIZE(cmd) < command->min_size)
 		return -EINVAL;
 	if (!command->size)
-		return _IOC_SIZE(cmd) ? -ENOTTY : command->run(file, NULL);
-	err = copy_struct_from_user(&copy, command->size, (void __user *)arg,
-				    _IOC_SIZE(cmd));
-	return err ?: command->run(file, &copy);
+		return _IOC_SIZE(cmd) ? -ENOTTY :
+					command->run(file, NULL, user);
+	err = copy_struct_from_user(&copy, command->size, user, _IOC_SIZE(cmd));
+	return err ?: command->run(file, &copy, user);
 }

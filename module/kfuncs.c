@@ -88,6 +88,7 @@ __bpf_kfunc int bpf_memview_get_info(struct memview *memview,
 		.changes = sum.changes,
 		.zaps = sum.zaps,
 		.invalidates = sum.invalidates,
+		.growing = (u64)atomic_long_read(&view->growing) << PAGE_SHIFT,
 	};
 	return 0;
 }

@@ -2,10 +2,14 @@
 /*
  * Which range is where in a view: a maple tree of range objects.
  *
- * A change replaces the entries of a span by one entry or by none. Entries at
- * its borders are cut by the tree; the objects they point to stay as they
- * are, and count how many entries show them. An object without an entry left
- * is handed back to the caller, who forgets it after the zap.
+ * A change replaces the entries of a span by one entry or by none, or those of
+ * many spans at once. Entries at its borders are cut by the tree; the objects
+ * they point to stay as they are, and count how many entries show them. An
+ * object without an entry left is handed back to the caller, who forgets it
+ * after the zap.
+ *
+ * Only changes write to the tree, and one at a time: what one of them has found
+ * is still so when it has the lock for writing.
  *
  * Nothing here knows of page tables, files or BPF.
  */
@@ -90,56 +94,163 @@ void memview_range_put(struct memview_range *range)
 	kfree_rcu(range, rcu);
 }
 
-/* What replacing the entries of a span does to the numbers of a layout. */
-struct change {
-	long entries;
-	unsigned long pages;
+/* What a change does to the numbers of a layout. */
+struct numbers {
+	long ranges;
+	long pages;
 };
 
-static void count_change(struct memview_layout *layout, pgoff_t first,
-			 pgoff_t last, struct change *change)
+/* Pieces up to @end that adjoin: entries are cut at the first and the last. */
+static struct memview_piece *span_end(struct memview_piece *piece,
+				      const struct memview_piece *end)
 {
-	MA_STATE(mas, &layout->tree, first, first);
-	void *entry;
-
-	mas_for_each(&mas, entry, last) {
-		change->pages +=
-			min(mas.last, last) - max(mas.index, first) + 1;
-		if (mas.index < first && mas.last > last)
-			change->entries++;
-		else if (mas.index >= first && mas.last <= last)
-			change->entries--;
-		cond_resched();
-	}
+	do {
+		piece++;
+	} while (piece < end && piece->first == piece[-1].last + 1);
+	return piece;
 }
 
-/* As count_change() has counted; the tree is stored to right after. */
-static struct memview_range *drop_entries(struct memview_layout *layout,
-					  pgoff_t first, pgoff_t last)
+static void look_at(struct memview_piece *piece, pgoff_t first, pgoff_t last,
+		    const struct memview_range *old)
+{
+	piece->pages += min(piece->last, last) - max(piece->first, first) + 1;
+	if (!piece->range || !memview_can_keep(old, piece->range))
+		piece->zap = true;
+}
+
+/* What is there now, below pieces that adjoin: how many ranges more there will be. */
+static long look_below(struct memview_layout *layout,
+		       struct memview_piece *piece,
+		       const struct memview_piece *end)
+{
+	MA_STATE(mas, &layout->tree, piece->first, piece->first);
+	const pgoff_t first = piece->first, last = end[-1].last;
+	struct memview_range *old;
+	long more = 0;
+
+	mas_for_each(&mas, old, last) {
+		if (mas.index < first && mas.last > last)
+			more++;
+		else if (mas.index >= first && mas.last <= last)
+			more--;
+		while (piece->last < mas.index)
+			piece++;
+		look_at(piece, mas.index, mas.last, old);
+		while (piece->last < mas.last && piece + 1 < end)
+			look_at(++piece, mas.index, mas.last, old);
+		cond_resched();
+	}
+	return more;
+}
+
+/* Nothing of the view changes here. */
+static struct numbers look(struct memview_layout *layout,
+			   struct memview_piece *pieces,
+			   struct memview_piece *end)
+{
+	struct memview_piece *piece = pieces, *next;
+	struct numbers numbers = {};
+
+	down_read(&layout->lock);
+	for (; piece < end; piece = next) {
+		next = span_end(piece, end);
+		numbers.ranges += look_below(layout, piece, next);
+	}
+	up_read(&layout->lock);
+	for (piece = pieces; piece < end; piece++) {
+		numbers.pages -= piece->pages;
+		if (!piece->range)
+			continue;
+		numbers.pages += piece->last - piece->first + 1;
+		numbers.ranges++;
+	}
+	return numbers;
+}
+
+/* As look_below() has counted; the tree is stored to right after. */
+static void drop_entries(struct memview_layout *layout, pgoff_t first,
+			 pgoff_t last, struct memview_range **dead)
 {
 	MA_STATE(mas, &layout->tree, first, first);
-	struct memview_range *range, *dead = NULL;
+	struct memview_range *range;
 
 	mas_for_each(&mas, range, last) {
 		if (mas.index < first && mas.last > last) {
 			range->entries++;
 		} else if (mas.index >= first && mas.last <= last &&
 			   --range->entries == 0) {
-			range->next_dead = dead;
-			dead = range;
+			range->next_dead = *dead;
+			*dead = range;
 		}
 		cond_resched();
 	}
-	return dead;
+}
+
+static void drop_below(struct memview_layout *layout,
+		       struct memview_piece *piece, struct memview_piece *end,
+		       struct memview_range **dead)
+{
+	struct memview_piece *next;
+
+	for (; piece < end; piece = next) {
+		next = span_end(piece, end);
+		drop_entries(layout, piece->first, next[-1].last, dead);
+	}
+}
+
+/* The next piece that is not a hole already. */
+static struct memview_piece *skip_holes(struct memview_piece *piece,
+					const struct memview_piece *end)
+{
+	while (piece < end && !piece->range && !piece->pages)
+		piece++;
+	return piece;
+}
+
+static void store(struct ma_state *mas, struct memview_piece *piece)
+{
+	mas_store_prealloc(mas, piece->range);
+	if (piece->range)
+		piece->range->entries++;
+}
+
+/*
+ * Under layout->lock, for writing. After the first store there is no way back,
+ * so the others insist on their memory: a node or few of the tree each, and
+ * more than the caller's memory cgroup allows if must be.
+ */
+static int store_all(struct memview_layout *layout,
+		     struct memview_piece *pieces, struct memview_piece *end,
+		     struct memview_range **dead)
+{
+	MA_STATE(mas, &layout->tree, 0, 0);
+	struct memview_piece *piece = skip_holes(pieces, end);
+	int err;
+
+	if (piece == end)
+		return 0;
+	mas_set_range(&mas, piece->first, piece->last);
+	err = mas_preallocate(&mas, piece->range, GFP_KERNEL_ACCOUNT);
+	if (err)
+		return err;
+	drop_below(layout, pieces, end, dead);
+	store(&mas, piece);
+	while ((piece = skip_holes(piece + 1, end)) < end) {
+		mas_set_range(&mas, piece->first, piece->last);
+		mas_preallocate(&mas, piece->range,
+				GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+		store(&mas, piece);
+	}
+	layout->changes++;
+	return 0;
 }
 
 /**
- * memview_layout_replace - put one range, or none, in the place of a span
+ * memview_layout_change - have spans show other ranges, or none, at once
  * @layout: Layout. The caller holds view->change_lock.
- * @first: First page of the span.
- * @last: Last page.
- * @range: What goes there; its reference becomes the layout's. NULL: nothing.
- * @pages: Set to how many pages of the span had a range.
+ * @pieces: What each span is to show. The references of ranges that appear
+ *	here become the layout's.
+ * @nr: How many pieces.
  * @dead: Set to the ranges that no entry shows any more, linked by next_dead;
  *	the layout's reference of each becomes the caller's.
  *
@@ -147,39 +258,23 @@ static struct memview_range *drop_entries(struct memview_layout *layout,
  * Return: 0; -ENOSPC beyond the limit of ranges or -ENOMEM, and nothing has
  *	changed.
  */
-int memview_layout_replace(struct memview_layout *layout, pgoff_t first,
-			   pgoff_t last, struct memview_range *range,
-			   unsigned long *pages, struct memview_range **dead)
+int memview_layout_change(struct memview_layout *layout,
+			  struct memview_piece *pieces, unsigned int nr,
+			  struct memview_range **dead)
 {
-	MA_STATE(mas, &layout->tree, first, last);
-	struct change change = { .entries = range ? 1 : 0 };
-	int err = 0;
+	struct numbers numbers = look(layout, pieces, pieces + nr);
+	int err;
 
 	*dead = NULL;
+	if (numbers.ranges > 0 &&
+	    layout->nr_ranges + numbers.ranges > READ_ONCE(memview_max_ranges))
+		return -ENOSPC;
 	down_write(&layout->lock);
-	count_change(layout, first, last, &change);
-	*pages = change.pages;
-	if (!range && !change.pages)
-		goto unlock;
-	if (change.entries > 0 && layout->nr_ranges + change.entries >
-					  READ_ONCE(memview_max_ranges)) {
-		err = -ENOSPC;
-		goto unlock;
+	err = store_all(layout, pieces, pieces + nr, dead);
+	if (!err) {
+		layout->nr_ranges += numbers.ranges;
+		layout->nr_pages += numbers.pages;
 	}
-	err = mas_preallocate(&mas, range, GFP_KERNEL_ACCOUNT);
-	if (err)
-		goto unlock;
-
-	*dead = drop_entries(layout, first, last);
-	if (range)
-		range->entries = 1;
-	mas_store_prealloc(&mas, range);
-	layout->changes++;
-	layout->nr_ranges += change.entries;
-	layout->nr_pages -= change.pages;
-	if (range)
-		layout->nr_pages += last - first + 1;
-unlock:
 	up_write(&layout->lock);
 	return err;
 }
@@ -188,14 +283,14 @@ unlock:
  * memview_layout_clear - empty a layout that nobody uses any more
  * @layout: Layout. Neither faults nor changes are left.
  *
- * Return: All ranges, as @dead of memview_layout_replace().
+ * Return: All ranges, as @dead of memview_layout_change().
  */
 struct memview_range *memview_layout_clear(struct memview_layout *layout)
 {
-	struct memview_range *dead;
+	struct memview_range *dead = NULL;
 
 	down_write(&layout->lock);
-	dead = drop_entries(layout, 0, ULONG_MAX);
+	drop_entries(layout, 0, ULONG_MAX, &dead);
 	__mt_destroy(&layout->tree);
 	layout->nr_ranges = 0;
 	layout->nr_pages = 0;
@@ -227,6 +322,30 @@ struct memview_range *memview_layout_next(struct memview_layout *layout,
 	}
 	up_read(&layout->lock);
 	return range;
+}
+
+/**
+ * memview_layout_pages - how many pages of a span have a range
+ * @layout: Layout.
+ * @first: First page of the span.
+ * @last: Last page.
+ *
+ * Context: May sleep.
+ */
+unsigned long memview_layout_pages(struct memview_layout *layout, pgoff_t first,
+				   pgoff_t last)
+{
+	MA_STATE(mas, &layout->tree, first, first);
+	unsigned long pages = 0;
+	void *entry;
+
+	down_read(&layout->lock);
+	mas_for_each(&mas, entry, last) {
+		pages += min(mas.last, last) - max(mas.index, first) + 1;
+		cond_resched();
+	}
+	up_read(&layout->lock);
+	return pages;
 }
 
 /**

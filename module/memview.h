@@ -57,13 +57,15 @@ struct memview_source;
  * @last: Last page in the view.
  * @file_first: The page of the source that @first shows.
  * @flags: Of enum memview_map_flags.
- * @refs: One of the layout while @entries is not zero, one per fault in flight.
- * @entries: How many entries of the layout point here: one at first, more
+ * @refs: One of the layout, or of the change that brings it there; one per
+ *	fault in flight.
+ * @entries: How many entries of the layout point here: none at first, several
  *	when a change splits it. Guarded by view->change_lock.
  * @rb: Node in the source's tree of ranges.
  * @subtree_last: Of that tree.
  * @rcu: Frees it.
- * @next_dead: Next on the list of ranges that a change has taken away.
+ * @next_dead: Next on the list of ranges that a change has taken away, or that
+ *	did not get in.
  *
  * Immutable but for the bookkeeping. What was replaced or unmapped inside of
  * [@first, @last] is known to the layout alone.
@@ -92,11 +94,30 @@ static inline pgoff_t memview_file_pgoff(const struct memview_range *range,
 }
 
 /**
+ * struct memview_piece - a part of a change: what a span is to show
+ * @first: First page of the span.
+ * @last: Last page.
+ * @range: What goes there; NULL: nothing.
+ * @pages: How many pages of the span had a range.
+ * @zap: What was there is taken away: its PTEs must go.
+ *
+ * The pieces of a change are disjoint, and in the order of their pages. The
+ * layout fills in @pages and @zap, both zero before.
+ */
+struct memview_piece {
+	pgoff_t first;
+	pgoff_t last;
+	struct memview_range *range;
+	unsigned long pages;
+	bool zap;
+};
+
+/**
  * struct memview_layout - which range is where
  * @tree: Range objects by page of the view. Under @lock.
  * @lock: Held for writing while the tree changes, for reading from the last
  *	look at the tree to the PTE: no PTE can outlive the zap of a change.
- * @changes: How often @tree has changed; under @lock.
+ * @changes: How often @tree has changed, a batch once; under @lock.
  * @nr_ranges: Entries of @tree.
  * @nr_pages: Pages that have a range.
  */
@@ -113,7 +134,7 @@ struct memview_layout {
  * @view: Whose source this is; valid while on the list of sources.
  * @list: In view->sources, under view->change_lock.
  * @refs: One of the list, one per range.
- * @nr_ranges: Ranges in the layout, under view->change_lock.
+ * @nr_ranges: Ranges in the layout, or about to be, under view->change_lock.
  * @user_file: What the controller gave; a reference is owned.
  * @vma: As the file's ->mmap left it: its vm_file is where pages come from (of
  *	overlayfs the real file) and its vm_ops how. In the i_mmap tree of that
@@ -180,6 +201,8 @@ struct memview_stats {
  * @size: Bytes; the inode's size is the same. Under @change_lock.
  * @dead: Set under @change_lock: no change may come any more.
  * @mappings: VMAs.
+ * @growing: Pages that batches in flight give a range to that had none, as far
+ *	as policies have been asked.
  * @stats: Counters.
  * @rcu: Frees it.
  */
@@ -195,6 +218,7 @@ struct memview_view {
 	loff_t size;
 	bool dead;
 	atomic_long_t mappings;
+	atomic_long_t growing;
 	struct memview_stats __percpu *stats;
 	struct rcu_head rcu;
 };
@@ -210,6 +234,7 @@ enum memview_cause {
 	MEMVIEW_CAUSE_UNMAP_FILE,
 	MEMVIEW_CAUSE_RECLAIM,
 	MEMVIEW_CAUSE_WRITEBACK,
+	MEMVIEW_CAUSE_BATCH,
 };
 
 /* main.c */
@@ -225,6 +250,24 @@ int memview_view_unmap(struct memview_view *view,
 		       const struct memview_unmap_fd_info *info);
 int memview_view_resize(struct memview_view *view, loff_t size);
 int memview_view_revoke(struct memview_view *view, u64 offset, u64 size);
+int memview_check_map(const struct memview_map_fd_info *info, pgoff_t *first,
+		      pgoff_t *last);
+int memview_check_unmap(const struct memview_unmap_fd_info *info,
+			pgoff_t *first, pgoff_t *last);
+bool memview_is_within(struct memview_view *view, pgoff_t last);
+struct memview_range *memview_get_range(struct memview_view *view,
+					struct file *file, pgoff_t first,
+					pgoff_t last, pgoff_t file_first,
+					u32 flags);
+bool memview_can_keep(const struct memview_range *old,
+		      const struct memview_range *new);
+int memview_change(struct memview_view *view, struct memview_piece *pieces,
+		   unsigned int nr, enum memview_cause cause);
+void memview_drop_ranges(struct memview_range *dead);
+
+/* batch.c */
+int memview_view_batch(struct memview_view *view,
+		       const struct memview_batch *request, u32 *failed);
 
 /* registry.c */
 int memview_registry_add(struct memview_view *view);
@@ -249,12 +292,14 @@ extern unsigned int memview_max_ranges;
 int memview_layout_cache_create(void);
 void memview_layout_cache_destroy(void);
 void memview_layout_init(struct memview_layout *layout);
-int memview_layout_replace(struct memview_layout *layout, pgoff_t first,
-			   pgoff_t last, struct memview_range *range,
-			   unsigned long *pages, struct memview_range **dead);
+int memview_layout_change(struct memview_layout *layout,
+			  struct memview_piece *pieces, unsigned int nr,
+			  struct memview_range **dead);
 struct memview_range *memview_layout_clear(struct memview_layout *layout);
 struct memview_range *memview_layout_next(struct memview_layout *layout,
 					  pgoff_t *pgoff, pgoff_t *last);
+unsigned long memview_layout_pages(struct memview_layout *layout, pgoff_t first,
+				   pgoff_t last);
 bool memview_layout_is(struct memview_layout *layout, pgoff_t pgoff,
 		       const struct memview_range *range);
 struct memview_range *memview_layout_at(struct memview_layout *layout,

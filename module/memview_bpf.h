@@ -42,7 +42,7 @@ enum memview_policy_flags {
 
 /**
  * enum memview_policy_op - what a policy was asked about
- * @MEMVIEW_OP_MAP_FD: MEMVIEW_MAP_FD.
+ * @MEMVIEW_OP_MAP_FD: MEMVIEW_MAP_FD, or a map of a MEMVIEW_BATCH.
  * @MEMVIEW_OP_GET_VIEWFD: MEMVIEW_GET_VIEWFD.
  * @MEMVIEW_OP_MMAP: A client's mmap() of a view fd.
  */
@@ -69,7 +69,9 @@ struct memview_policy_ops {
 	/**
 	 * @map_fd: May a range of a file go into a view? Asked before anything
 	 * is changed, in the controller's context. A request that is malformed
-	 * is refused without asking.
+	 * is refused without asking. Asked about each map of a MEMVIEW_BATCH,
+	 * until one is refused, and then nothing of it is done; the view is
+	 * meanwhile as it was before. See @growing of struct memview_info.
 	 * @view: The view.
 	 * @file: The source, as the controller gave it.
 	 * @info: The request.
@@ -90,8 +92,9 @@ struct memview_policy_ops {
 	 */
 	int (*mmap)(struct memview *view, u64 offset, u64 size, u32 prot);
 	/**
-	 * @unmap_fd: A span was taken away: by MEMVIEW_UNMAP_FD, a shrinking
-	 * ftruncate() or bpf_memview_revoke(). Cannot be refused. Cannot call
+	 * @unmap_fd: A span was taken away: by MEMVIEW_UNMAP_FD, an unmap of a
+	 * MEMVIEW_BATCH, a shrinking ftruncate() or bpf_memview_revoke(). Those
+	 * of a batch are told of when all of it is done. Cannot be refused. Cannot call
 	 * bpf_memview_revoke(), which would tell it again; a bpf_wq can.
 	 * @offset: Bytes.
 	 * @size: Bytes.
@@ -126,9 +129,13 @@ struct memview_policy_ops {
  * @owner_cgroup: ID of the cgroup (v2) that it was in.
  * @faults: Clients' faults resolved.
  * @fault_errors: Faults answered by a signal or for want of memory.
- * @changes: Map, unmap, resize and revoke requests done.
+ * @changes: Map, unmap, resize and revoke requests done; a batch is one.
  * @zaps: Spans taken out of the clients' page tables.
  * @invalidates: Notifications from sources.
+ * @growing: Bytes that are still to be added to @bytes: that batches in flight
+ *	give a range to, where none is, as far as policies have been asked. Their
+ *	unmaps are not taken off, and pages that two of their entries ask for
+ *	count twice.
  */
 struct memview_info {
 	u64 id;
@@ -144,6 +151,7 @@ struct memview_info {
 	u64 changes;
 	u64 zaps;
 	u64 invalidates;
+	u64 growing;
 };
 
 /**

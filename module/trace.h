@@ -29,6 +29,7 @@ TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_REVOKE);
 TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_UNMAP_FILE);
 TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_RECLAIM);
 TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_WRITEBACK);
+TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_BATCH);
 
 #define show_memview_cause(cause)					\
 	__print_symbolic(cause,						\
@@ -38,7 +39,8 @@ TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_WRITEBACK);
 		{ MEMVIEW_CAUSE_REVOKE,		"revoke" },		\
 		{ MEMVIEW_CAUSE_UNMAP_FILE,	"unmap_file" },		\
 		{ MEMVIEW_CAUSE_RECLAIM,	"reclaim" },		\
-		{ MEMVIEW_CAUSE_WRITEBACK,	"writeback" })
+		{ MEMVIEW_CAUSE_WRITEBACK,	"writeback" },		\
+		{ MEMVIEW_CAUSE_BATCH,		"batch" })
 
 TRACE_DEFINE_ENUM(FAULT_FLAG_WRITE);
 TRACE_DEFINE_ENUM(FAULT_FLAG_MKWRITE);
@@ -134,7 +136,7 @@ TRACE_EVENT(memview_resize,
 		  __entry->old_size, __entry->size, __entry->err)
 );
 
-/* MEMVIEW_MAP_FD is done, or has failed. */
+/* MEMVIEW_MAP_FD, or a map of a batch, is done, or has failed. */
 TRACE_EVENT(memview_map,
 	TP_PROTO(struct memview *view, struct file *file,
 		 const struct memview_map_fd_info *info, int err),
@@ -166,7 +168,7 @@ TRACE_EVENT(memview_map,
 		  __entry->err)
 );
 
-/* MEMVIEW_UNMAP_FD is done, or has failed. */
+/* MEMVIEW_UNMAP_FD, or an unmap of a batch, is done, or has failed. */
 TRACE_EVENT(memview_unmap,
 	TP_PROTO(struct memview *view,
 		 const struct memview_unmap_fd_info *info, int err),
@@ -185,6 +187,30 @@ TRACE_EVENT(memview_unmap,
 	),
 	TP_printk("view=%llu offset=%#llx size=%#llx err=%d", __entry->id,
 		  __entry->offset, __entry->size, __entry->err)
+);
+
+/*
+ * MEMVIEW_BATCH is done, or has failed. If it is done each of its entries is
+ * told of by an event of its own, after this one; if it failed for one of them,
+ * that one. @failed is its index, or @nr_ops.
+ */
+TRACE_EVENT(memview_batch,
+	TP_PROTO(struct memview *view, u32 nr_ops, u32 failed, int err),
+	TP_ARGS(view, nr_ops, failed, err),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u32, nr_ops)
+		__field(u32, failed)
+		__field(int, err)
+	),
+	TP_fast_assign(
+		__entry->id = view->id;
+		__entry->nr_ops = nr_ops;
+		__entry->failed = failed;
+		__entry->err = err;
+	),
+	TP_printk("view=%llu nr_ops=%u failed=%u err=%d", __entry->id,
+		  __entry->nr_ops, __entry->failed, __entry->err)
 );
 
 /* MEMVIEW_GET_VIEWFD: the file descriptor, or a negative errno. */

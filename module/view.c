@@ -69,7 +69,14 @@ struct memview_view *memview_view_create(struct inode *inode)
 	return view;
 }
 
-static void drop_ranges(struct memview_range *dead)
+/**
+ * memview_drop_ranges - forget ranges that the layout does not show
+ * @dead: They, linked by next_dead, with a reference of each. Under
+ *	view->change_lock.
+ *
+ * Context: May sleep.
+ */
+void memview_drop_ranges(struct memview_range *dead)
 {
 	while (dead) {
 		struct memview_range *range = dead;
@@ -95,7 +102,7 @@ void memview_view_put(struct memview_view *view)
 	memview_registry_del(view);
 	mutex_lock(&view->change_lock);
 	view->dead = true;
-	drop_ranges(memview_layout_clear(&view->layout));
+	memview_drop_ranges(memview_layout_clear(&view->layout));
 	mutex_unlock(&view->change_lock);
 	if (view->device)
 		fput(view->device);
@@ -103,13 +110,17 @@ void memview_view_put(struct memview_view *view)
 	memview_unpin_fs();
 }
 
-/*
- * Can PTEs of an old range stay under a new one? If it shows the same pages,
- * and forbids nothing. A fetch from a page that is mapped without EXEC does not
- * fault, it fails: so a new range that allows it has to begin without PTEs.
+/**
+ * memview_can_keep - can PTEs of an old range stay under a new one?
+ * @old: Old range.
+ * @new: New one, in a place where @old is.
+ *
+ * They can if it shows the same pages, and forbids nothing. A fetch from a page
+ * that is mapped without EXEC does not fault, it fails: so a new range that
+ * allows it has to begin without PTEs.
  */
-static bool can_keep(const struct memview_range *old,
-		     const struct memview_range *new)
+bool memview_can_keep(const struct memview_range *old,
+		      const struct memview_range *new)
 {
 	if (old->source->vma.vm_file->f_mapping !=
 	    new->source->vma.vm_file->f_mapping)
@@ -120,46 +131,69 @@ static bool can_keep(const struct memview_range *old,
 	       !((old->flags ^ new->flags) & MEMVIEW_MAP_EXEC);
 }
 
-/* Under view->change_lock: must PTEs go when @range, or nothing, takes over? */
-static bool needs_zap(struct memview_view *view, pgoff_t first, pgoff_t last,
-		      const struct memview_range *range)
+/* One zap for those that adjoin, also over a gap where no range was. */
+static void zap_pieces(struct memview_view *view,
+		       const struct memview_piece *pieces, unsigned int nr,
+		       enum memview_cause cause)
 {
-	struct memview_range *old;
-	bool keep = range;
-	pgoff_t end;
+	const struct memview_piece *piece, *from = NULL, *to = NULL;
 
-	while (keep && first <= last) {
-		old = memview_layout_next(&view->layout, &first, &end);
-		if (!old)
-			break;
-		keep = first > last || can_keep(old, range);
-		memview_range_put(old);
-		first = end + 1;
+	for (piece = pieces; piece < pieces + nr; piece++) {
+		if (from && ((piece->pages && !piece->zap) ||
+			     piece->first != piece[-1].last + 1)) {
+			memview_zap(view, from->first, to->last, cause);
+			from = NULL;
+		}
+		if (!piece->zap)
+			continue;
+		if (!from)
+			from = piece;
+		to = piece;
 	}
-	return !keep;
+	if (from)
+		memview_zap(view, from->first, to->last, cause);
 }
 
-/*
- * Put @range, or nothing, in the place of a span: the heart of each change.
- * Under view->change_lock.
+/**
+ * memview_change - have spans show other ranges, or none: every change's heart
+ * @view: View. The caller holds its change_lock.
+ * @pieces: As memview_layout_change() has them.
+ * @nr: How many pieces.
+ * @cause: For the tracepoint.
+ *
+ * When this returns, nobody reaches what the spans showed before.
+ *
+ * Context: May sleep.
+ * Return: 0; -ENOSPC or -ENOMEM, and nothing has changed: the new ranges are
+ *	still the caller's.
  */
+int memview_change(struct memview_view *view, struct memview_piece *pieces,
+		   unsigned int nr, enum memview_cause cause)
+{
+	struct memview_range *dead;
+	int err;
+
+	lockdep_assert_held(&view->change_lock);
+	err = memview_layout_change(&view->layout, pieces, nr, &dead);
+	if (err)
+		return err;
+	zap_pieces(view, pieces, nr, cause);
+	memview_drop_ranges(dead);
+	memview_count(view, changes);
+	return 0;
+}
+
+/* Put @range, or nothing, in the place of a span. */
 static int replace(struct memview_view *view, pgoff_t first, pgoff_t last,
 		   struct memview_range *range, enum memview_cause cause)
 {
-	bool zap = needs_zap(view, first, last, range);
-	struct memview_range *dead;
-	unsigned long pages;
-	int err;
+	struct memview_piece piece = {
+		.first = first,
+		.last = last,
+		.range = range,
+	};
 
-	err = memview_layout_replace(&view->layout, first, last, range, &pages,
-				     &dead);
-	if (err)
-		return err;
-	if (pages && zap)
-		memview_zap(view, first, last, cause);
-	drop_ranges(dead);
-	memview_count(view, changes);
-	return 0;
+	return memview_change(view, &piece, 1, cause);
 }
 
 /* Check a span of the view, in bytes, and give it in pages. */
@@ -181,13 +215,26 @@ static pgoff_t last_page(loff_t size)
 	return (u64)(size - 1) >> PAGE_SHIFT;
 }
 
-/* Under view->change_lock: is the last page within the view? */
-static bool is_within(struct memview_view *view, pgoff_t last)
+/**
+ * memview_is_within - is a span within the view?
+ * @view: View. The caller holds its change_lock.
+ * @last: Last page of the span.
+ */
+bool memview_is_within(struct memview_view *view, pgoff_t last)
 {
 	return view->size && last <= last_page(view->size);
 }
 
-static int check_map(const struct memview_map_fd_info *info)
+/**
+ * memview_check_map - the form of a map request
+ * @info: Request.
+ * @first: Set to the first page of the view that it asks for.
+ * @last: Set to the last one.
+ *
+ * Return: 0 or -EINVAL.
+ */
+int memview_check_map(const struct memview_map_fd_info *info, pgoff_t *first,
+		      pgoff_t *last)
 {
 	const u32 known = MEMVIEW_MAP_READ | MEMVIEW_MAP_WRITE |
 			  MEMVIEW_MAP_EXEC;
@@ -198,29 +245,23 @@ static int check_map(const struct memview_map_fd_info *info)
 	    check_add_overflow(info->fd_offset, info->size, &end) ||
 	    end > MEMVIEW_MAX_FILE_OFFSET)
 		return -EINVAL;
-	return 0;
+	return get_span(info->mem_offset, info->size, first, last);
 }
 
-static int map_source(struct memview_view *view, struct memview_source *source,
-		      pgoff_t first, pgoff_t last, pgoff_t file_first,
-		      u32 flags)
+/**
+ * memview_check_unmap - the form of an unmap request
+ * @info: Request.
+ * @first: Set to the first page of the view that it asks for.
+ * @last: Set to the last one.
+ *
+ * Return: 0 or -EINVAL.
+ */
+int memview_check_unmap(const struct memview_unmap_fd_info *info,
+			pgoff_t *first, pgoff_t *last)
 {
-	struct memview_range *range;
-	int err;
-
-	range = memview_range_alloc(source, first, last, file_first, flags);
-	if (!range) {
-		memview_source_detach_unused(source);
-		memview_source_put(source);
-		return -ENOMEM;
-	}
-	memview_source_add_range(source, range);
-	err = replace(view, first, last, range, MEMVIEW_CAUSE_MAP);
-	if (err) {
-		memview_source_del_range(source, range);
-		memview_range_put(range);
-	}
-	return err;
+	if (info->flags || info->reserved)
+		return -EINVAL;
+	return get_span(info->mem_offset, info->size, first, last);
 }
 
 /*
@@ -240,23 +281,58 @@ static struct memview_source *get_source(struct memview_view *view,
 	return IS_ERR(source) ? source : memview_source_adopt(source);
 }
 
+/**
+ * memview_get_range - make the range of a map request, for a change to bring in
+ * @view: View. The caller holds its change_lock, which may be given up for a
+ *	while: the view may have another size then.
+ * @file: The source.
+ * @first: First page of the view.
+ * @last: Last page.
+ * @file_first: First page of the source.
+ * @flags: Of enum memview_map_flags.
+ *
+ * Context: May sleep, and wait for whoever serves the file.
+ * Return: The range, for memview_change() or memview_drop_ranges(); or an
+ *	ERR_PTR() of the errnos in the uAPI header.
+ */
+struct memview_range *memview_get_range(struct memview_view *view,
+					struct file *file, pgoff_t first,
+					pgoff_t last, pgoff_t file_first,
+					u32 flags)
+{
+	struct memview_source *source;
+	struct memview_range *range;
+
+	if (!memview_is_within(view, last))
+		return ERR_PTR(-EINVAL);
+	source = get_source(view, file, flags);
+	if (IS_ERR(source))
+		return ERR_CAST(source);
+	range = memview_range_alloc(source, first, last, file_first, flags);
+	if (!range) {
+		memview_source_detach_unused(source);
+		memview_source_put(source);
+		return ERR_PTR(-ENOMEM);
+	}
+	memview_source_add_range(source, range);
+	return range;
+}
+
 static int map_file(struct memview_view *view, struct file *file, pgoff_t first,
 		    pgoff_t last, pgoff_t file_first, u32 flags)
 {
-	struct memview_source *source;
+	struct memview_range *range;
+	int err = -EINVAL;
 
-	if (!is_within(view, last))
-		return -EINVAL;
-	source = get_source(view, file, flags);
-	if (IS_ERR(source))
-		return PTR_ERR(source);
+	range = memview_get_range(view, file, first, last, file_first, flags);
+	if (IS_ERR(range))
+		return PTR_ERR(range);
 	/* The view may have shrunk meanwhile. */
-	if (!is_within(view, last)) {
-		memview_source_detach_unused(source);
-		memview_source_put(source);
-		return -EINVAL;
-	}
-	return map_source(view, source, first, last, file_first, flags);
+	if (memview_is_within(view, last))
+		err = replace(view, first, last, range, MEMVIEW_CAUSE_MAP);
+	if (err)
+		memview_drop_ranges(range);
+	return err;
 }
 
 /**
@@ -274,8 +350,7 @@ int memview_view_map(struct memview_view *view,
 	struct file *file;
 	int err;
 
-	err = check_map(info) ?:
-		      get_span(info->mem_offset, info->size, &first, &last);
+	err = memview_check_map(info, &first, &last);
 	if (err)
 		return err;
 	file = fget(info->fd);
@@ -307,15 +382,11 @@ int memview_view_unmap(struct memview_view *view,
 	pgoff_t first, last;
 	int err;
 
-	if (info->flags || info->reserved)
-		return -EINVAL;
-	err = get_span(info->mem_offset, info->size, &first, &last);
+	err = memview_check_unmap(info, &first, &last) ?:
+		      mutex_lock_killable(&view->change_lock);
 	if (err)
 		return err;
-	err = mutex_lock_killable(&view->change_lock);
-	if (err)
-		return err;
-	err = is_within(view, last) ?
+	err = memview_is_within(view, last) ?
 		      replace(view, first, last, NULL, MEMVIEW_CAUSE_UNMAP) :
 		      -EINVAL;
 	mutex_unlock(&view->change_lock);

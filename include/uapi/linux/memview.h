@@ -21,8 +21,9 @@
  * with MAP_SHARED and close it, and do nothing else with it.
  *
  * Structures may grow at their end. The kernel takes the size of the caller's
- * structure from the ioctl number: fields that the caller does not know are
- * taken as zero, fields that the kernel does not know must be zero (E2BIG).
+ * structure from the ioctl number, and that of the entries of an array from a
+ * field beside it: fields that the caller does not know are taken as zero,
+ * fields that the kernel does not know must be zero (E2BIG).
  *
  * All offsets and sizes are in bytes and must be multiples of the page size.
  *
@@ -31,11 +32,14 @@
  * ===========  ===============================================================
  * EINVAL       An argument is unaligned, zero, overflows, reaches beyond the
  *              size of the view or beyond MEMVIEW_MAX_FILE_OFFSET, has an
- *              unknown flag, lacks MEMVIEW_MAP_READ; or a reserved field is
- *              not zero.
+ *              unknown flag, lacks MEMVIEW_MAP_READ; a reserved field is not
+ *              zero; or a batch has an unknown operation, an fd where none
+ *              belongs, or more than MEMVIEW_BATCH_MAX entries.
  * E2BIG        The structure is larger than the kernel knows, and what it does
- *              not know is not zero.
- * EFAULT       The structure cannot be read.
+ *              not know is not zero; or an entry of a batch is larger than a
+ *              page.
+ * EFAULT       The structure, or an entry of a batch, cannot be read; or what
+ *              a batch answers cannot be written.
  * EBADF        The source fd is not open, or is an O_PATH fd.
  * EACCES       The source fd is not open for reading, or not for writing and
  *              MEMVIEW_MAP_WRITE is asked; or it is append-only; or a policy
@@ -45,6 +49,7 @@
  * ETXTBSY      The source is a swap file and MEMVIEW_MAP_WRITE is asked.
  * ENOSPC       The view would have more ranges than the module's parameter
  *              max_ranges allows. An unmap that splits a range counts, too.
+ *              Of a batch, it is the result that counts.
  * EOPNOTSUPP   The source cannot be mapped page by page: a device, pipe,
  *              socket, directory, hugetlbfs, secretmem, a DAX file, another
  *              view, or a file system without a page cache.
@@ -145,5 +150,79 @@ struct memview_unmap_fd_info {
  * last control fd, view fd and mapping are gone.
  */
 #define MEMVIEW_GET_VIEWFD _IO(MEMVIEW_IOC_MAGIC, 0x02)
+
+/**
+ * define MEMVIEW_BATCH_MAX - how many entries a batch has at the most
+ *
+ * No fault of the view is answered while the layout goes from before to after.
+ * With so many entries that takes a few milliseconds.
+ */
+#define MEMVIEW_BATCH_MAX 4096
+
+/**
+ * enum memview_batch_ops - what an entry of a batch does
+ * @MEMVIEW_BATCH_MAP: As MEMVIEW_MAP_FD.
+ * @MEMVIEW_BATCH_UNMAP: As MEMVIEW_UNMAP_FD.
+ */
+enum memview_batch_ops {
+	MEMVIEW_BATCH_MAP = 1,
+	MEMVIEW_BATCH_UNMAP = 2,
+};
+
+/**
+ * struct memview_batch_op - an entry of a batch
+ * @op: Of &enum memview_batch_ops.
+ * @flags: Of &enum memview_map_flags; of an unmap, zero.
+ * @fd: The source; of an unmap, -1.
+ * @reserved: Must be zero.
+ * @fd_offset: Where the range starts in the source, bytes; of an unmap, zero.
+ * @size: Bytes.
+ * @mem_offset: Where the span starts in the view, bytes.
+ */
+struct memview_batch_op {
+	__u32 op;
+	__u32 flags;
+	__s32 fd;
+	__u32 reserved;
+	__aligned_u64 fd_offset;
+	__aligned_u64 size;
+	__aligned_u64 mem_offset;
+};
+
+/**
+ * struct memview_batch - argument of MEMVIEW_BATCH
+ * @ops: Address of an array of &struct memview_batch_op.
+ * @nr_ops: How many entries it has, MEMVIEW_BATCH_MAX at the most. With none
+ *	nothing changes, and @ops is not looked at.
+ * @op_size: What an entry takes: sizeof(struct memview_batch_op).
+ * @flags: Must be zero.
+ * @failed: Set by the kernel: to the index of the entry for which the batch
+ *	failed; to @nr_ops if there is none, because all is done or because no
+ *	single entry is at fault.
+ */
+struct memview_batch {
+	__aligned_u64 ops;
+	__u32 nr_ops;
+	__u32 op_size;
+	__u32 flags;
+	__u32 failed;
+};
+
+/**
+ * define MEMVIEW_BATCH - map and unmap many spans as one change
+ *
+ * The result is that of the entries done one after the other: where they
+ * overlap, the last one counts. But it is one change: all of it is done or
+ * nothing, and a fault sees the layout before all of it or after all of it.
+ * When the call returns, no process reaches through the view what was replaced
+ * or taken away.
+ *
+ * All entries are checked as if each were a request of its own, the one that a
+ * later one hides, too; the policies are asked about each map before anything
+ * is done. If more than one is at fault, @failed tells of one of them. That the
+ * limit of ranges is exceeded (ENOSPC), memory is short (ENOMEM) or a signal
+ * has come (EINTR) may be no single entry's fault.
+ */
+#define MEMVIEW_BATCH _IOWR(MEMVIEW_IOC_MAGIC, 0x03, struct memview_batch)
 
 #endif /* _UAPI_LINUX_MEMVIEW_H */
