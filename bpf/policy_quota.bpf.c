@@ -9,10 +9,11 @@
  * the limit. The account is the user, or the cgroup, that opened the view.
  *
  * Nothing is booked, so nothing can get out of step: each request adds up what
- * the views show now. What it is about to replace does not count twice. Two
- * requests at the same moment do not see each other: the account may exceed
- * its limit by as much as it has requests in flight. Views of before the
- * policy was loaded count, and are left alone.
+ * the views show now. What it is about to replace does not count twice. The
+ * maps of a batch see those that were let in before them, but not what it
+ * unmaps. Two requests at the same moment do not see each other: the account
+ * may exceed its limit by as much as it has requests in flight. Views of before
+ * the policy was loaded count, and are left alone.
  *
  * Configuration:
  *   limit       bytes (1 GiB)
@@ -34,7 +35,7 @@ static __u64 account_of(const struct memview_info *info)
 	return per_cgroup ? info->owner_cgroup : info->owner_uid;
 }
 
-/* Bytes that the views of an account show. */
+/* Bytes that the views of an account show, or are about to by a batch. */
 static __u64 sum_account(__u64 account)
 {
 	struct memview_info info;
@@ -45,7 +46,7 @@ static __u64 sum_account(__u64 account)
 	bpf_for_each(memview, view) {
 		bpf_memview_get_info(view, &info);
 		if (account_of(&info) == account)
-			sum += info.bytes;
+			sum += info.bytes + info.growing;
 	}
 	bpf_rcu_read_unlock();
 	return sum;
