@@ -163,6 +163,21 @@ int BPF_PROG(on_unmap, struct memview *view,
 	return 0;
 }
 
+SEC("tp_btf/memview_batch")
+int BPF_PROG(on_batch, struct memview *view, __u32 nr_ops, __u32 failed,
+	     int err)
+{
+	struct event *event = begin(view, EVENT_BATCH, err);
+
+	if (!event)
+		return 0;
+	event->nr_ops = nr_ops;
+	event->failed = failed;
+	event->err = err;
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
 SEC("tp_btf/memview_get_viewfd")
 int BPF_PROG(on_get_viewfd, struct memview *view, int fd)
 {

@@ -13,6 +13,7 @@ enum event_type {
 	EVENT_RESIZE,
 	EVENT_MAP,
 	EVENT_UNMAP,
+	EVENT_BATCH,
 	EVENT_GET_VIEWFD,
 	EVENT_MMAP,
 	EVENT_FAULT,
@@ -51,6 +52,7 @@ enum event_cause {
 	CAUSE_UNMAP_FILE,
 	CAUSE_RECLAIM,
 	CAUSE_WRITEBACK,
+	CAUSE_BATCH,
 	CAUSES,
 };
 
@@ -83,6 +85,8 @@ struct event {
 	__s32 fd;
 	__s32 answer;
 	__u32 enforced;
+	__u32 nr_ops;
+	__u32 failed;
 	char policy[16];
 };
 

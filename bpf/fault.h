@@ -10,8 +10,7 @@
 #include "events.h"
 
 _Static_assert((int)CAUSE_MAP == (int)MEMVIEW_CAUSE_MAP, "causes differ");
-_Static_assert((int)CAUSE_WRITEBACK == (int)MEMVIEW_CAUSE_WRITEBACK,
-	       "causes differ");
+_Static_assert((int)CAUSE_BATCH == (int)MEMVIEW_CAUSE_BATCH, "causes differ");
 
 static __always_inline enum event_access access_of(unsigned int flags)
 {

@@ -16,12 +16,19 @@
 #include "output.h"
 
 static const char *const event_names[EVENT_TYPES] = {
-	[EVENT_CREATE] = "create",   [EVENT_DESTROY] = "destroy",
-	[EVENT_RESIZE] = "resize",   [EVENT_MAP] = "map",
-	[EVENT_UNMAP] = "unmap",     [EVENT_GET_VIEWFD] = "get_viewfd",
-	[EVENT_MMAP] = "mmap",	     [EVENT_FAULT] = "fault",
-	[EVENT_ZAP] = "zap",	     [EVENT_REVOKE] = "revoke",
-	[EVENT_VERDICT] = "verdict", [EVENT_INVALIDATE] = "invalidate",
+	[EVENT_CREATE] = "create",
+	[EVENT_DESTROY] = "destroy",
+	[EVENT_RESIZE] = "resize",
+	[EVENT_MAP] = "map",
+	[EVENT_UNMAP] = "unmap",
+	[EVENT_BATCH] = "batch",
+	[EVENT_MMAP] = "mmap",
+	[EVENT_GET_VIEWFD] = "get_viewfd",
+	[EVENT_ZAP] = "zap",
+	[EVENT_FAULT] = "fault",
+	[EVENT_REVOKE] = "revoke",
+	[EVENT_VERDICT] = "verdict",
+	[EVENT_INVALIDATE] = "invalidate",
 };
 
 static const char *const result_names[RESULTS] = { "ok", "SIGBUS", "SIGSEGV",
@@ -74,6 +81,8 @@ static const struct out_column event_columns[] = {
 	{ "ino", "ino", OUT_PLAIN },
 	{ "fd_offset", "from", OUT_HEX },
 	{ "fd", "fd", OUT_PLAIN },
+	{ "entries", "entries", OUT_PLAIN },
+	{ "failed_entry", "failed_entry", OUT_PLAIN },
 	{ "result", "result", OUT_PLAIN },
 	{ "answer", "answer", OUT_PLAIN },
 	{ "verdict", "verdict", OUT_PLAIN },
@@ -137,6 +146,11 @@ static void put_details(struct json_object *r, const struct event *e)
 	case EVENT_UNMAP:
 	case EVENT_REVOKE:
 		put_span(r, e);
+		break;
+	case EVENT_BATCH:
+		put_u64(r, "entries", e->nr_ops);
+		if (e->failed < e->nr_ops)
+			put_u64(r, "failed_entry", e->failed);
 		break;
 	case EVENT_GET_VIEWFD:
 		if (!e->err)
@@ -361,7 +375,7 @@ static int run_events(int argc, char **argv)
 	const struct argp argp = {
 		.options = options,
 		.doc = "Print what memview does, a line for each event, until Ctrl-C.\v"
-		       "Events: create, destroy, resize, map, unmap, get_viewfd, mmap, fault, zap, revoke, verdict, invalidate. "
+		       "Events: create, destroy, resize, map, unmap, batch, get_viewfd, mmap, fault, zap, revoke, verdict, invalidate. "
 		       "Events that find no room in the buffer are counted and reported.",
 		.parser = parse_watch,
 	};

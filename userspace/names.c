@@ -24,6 +24,7 @@ const char *const cause_names[] = {
 	[CAUSE_UNMAP_FILE] = "unmap_file",
 	[CAUSE_RECLAIM] = "reclaim",
 	[CAUSE_WRITEBACK] = "writeback",
+	[CAUSE_BATCH] = "batch",
 };
 
 struct bit_name {
