@@ -17,8 +17,8 @@ static const struct {
 	const struct row *rows;
 } groups[] = {
 	{ "touch", touch_rows },   { "change", change_rows },
-	{ "ranges", ranges_rows }, { "bpf", bpf_rows },
-	{ "load", load_rows },
+	{ "batch", batch_rows },   { "ranges", ranges_rows },
+	{ "bpf", bpf_rows },	   { "load", load_rows },
 };
 
 bool timed;

@@ -82,6 +82,7 @@ struct row {
 	uint64_t size; /* bytes, of what the row is about */
 	bool write;
 	bool touched;
+	bool vacant; /* what is there goes before, uncounted */
 	bool untimed; /* too big for a run in real time */
 	unsigned int rounds;
 	unsigned int sources, ways; /* bits of their numbers */
@@ -103,8 +104,8 @@ enum way_number {
 #define BY_SPAN (ON(WAY_VIEW) | ON(WAY_MMAP) | ON(WAY_SOCKET))
 #define BY_TWO (ON(WAY_VIEW) | ON(WAY_MMAP))
 
-extern const struct row touch_rows[], change_rows[], ranges_rows[], bpf_rows[],
-	load_rows[];
+extern const struct row touch_rows[], change_rows[], batch_rows[],
+	ranges_rows[], bpf_rows[], load_rows[];
 
 /* An empty file of the row's size, one that is cached, and two of that. */
 void prepare_empty(const struct row *row, struct source *src,

@@ -17,7 +17,7 @@
 const char *const peers[PEERS] = {
 	/* clang-format off */
 	"mmap", "socket", "uffd", "copy",
-	"1 range", "no policy", "tracepoint off",
+	"1 range", "no policy", "tracepoint off", "one by one", "one range",
 	/* clang-format on */
 };
 
