@@ -15,6 +15,7 @@
 #define NR_UNMAP	_IOC_NR(MEMVIEW_UNMAP_FD)
 #define MAP_SIZE	sizeof(struct memview_map_fd_info)
 #define UNMAP_SIZE	sizeof(struct memview_unmap_fd_info)
+#define BATCH_SIZE	sizeof(struct memview_batch)
 
 FIXTURE(abi)
 {
@@ -145,6 +146,47 @@ TEST_F(abi, unknown_fields_are_refused)
 	}
 }
 
+static int sized_batch(int control, size_t size, void *arg)
+{
+	return ioctl(control, _IOC(_IOC_READ | _IOC_WRITE, MEMVIEW_IOC_MAGIC,
+				   _IOC_NR(MEMVIEW_BATCH), size), arg) ? -errno : 0;
+}
+
+/* Callers with an older and a newer struct memview_batch. */
+TEST_F(abi, batch_of_every_size)
+{
+	const struct memview_batch_op op = batch_map(self->memfd, 3 * PAGE, 2 * PAGE, PAGE, MAP_R);
+	unsigned char bytes[2 * BATCH_SIZE] = { 0 };
+	struct memview_batch batch;
+	size_t size, at;
+
+	for (size = 0; size <= 2 * BATCH_SIZE; size++) {
+		for (at = BATCH_SIZE; at <= size; at++) {
+			memset(bytes, 0, sizeof(bytes));
+			batch = (struct memview_batch){
+				.ops = (uintptr_t)&op,
+				.nr_ops = 1,
+				.op_size = sizeof(op),
+				.failed = 7,
+			};
+			memcpy(bytes, &batch, sizeof(batch));
+			if (at < size) {
+				bytes[at] = 1;
+				EXPECT_EQ(-E2BIG, sized_batch(self->control, size, bytes));
+				continue;
+			}
+			EXPECT_EQ(0, sized_batch(self->control, size, bytes)) TH_LOG("%zu", size);
+			memcpy(&batch, bytes, sizeof(batch));
+			EXPECT_EQ(1, batch.failed);
+		}
+		if (size < BATCH_SIZE) {
+			EXPECT_EQ(-EINVAL, sized_batch(self->control, size, bytes))
+				TH_LOG("size %zu", size);
+		}
+	}
+	model_map(&self->model, 1, 2, FILE_ID, 3, MAP_R);
+}
+
 /* The largest size that an ioctl number can tell: more than a page. */
 TEST_F(abi, largest_size)
 {
@@ -193,13 +235,13 @@ TEST_F(abi, other_numbers)
 	unsigned int nr;
 
 	fill_map(self, &arg);
-	for (nr = 3; nr < 256; nr++) {
+	for (nr = 4; nr < 256; nr++) {
 		EXPECT_EQ(-1, ioctl(self->control, _IOW(MEMVIEW_IOC_MAGIC, nr, union sized), &arg));
 		EXPECT_EQ(ENOTTY, errno) TH_LOG("number %u", nr);
 		EXPECT_EQ(-1, ioctl(self->control, _IO(MEMVIEW_IOC_MAGIC, nr), &arg));
 		EXPECT_EQ(ENOTTY, errno) TH_LOG("number %u", nr);
 	}
-	for (nr = 0; nr < 3; nr++) {
+	for (nr = 0; nr < 4; nr++) {
 		EXPECT_EQ(-1, ioctl(self->control,
 				    _IOW(MEMVIEW_IOC_MAGIC ^ 1, nr, struct memview_map_fd_info),
 				    &arg));
@@ -252,6 +294,26 @@ static long try_syscall32(void *arg)
 	return syscall32(SYSCALL32_GETPID, 0, 0, 0) == getpid() ? 0 : -ENOSYS;
 }
 
+static void batch_of_32_bits(struct __test_metadata *_metadata, FIXTURE_DATA(abi) *self)
+{
+	struct {
+		struct memview_batch batch;
+		struct memview_batch_op ops[2];
+	} *arg = mmap(NULL, PAGE, PROT_RW, MAP_PRIVATE | MAP_ANONYMOUS | MAP_32BIT, -1, 0);
+
+	ASSERT_NE(MAP_FAILED, arg);
+	arg->ops[0] = batch_map(self->memfd, 0, 3 * PAGE, 5 * PAGE, MAP_R);
+	arg->ops[1] = batch_unmap(6 * PAGE, PAGE);
+	arg->batch.ops = (uintptr_t)arg->ops;
+	arg->batch.nr_ops = 2;
+	arg->batch.op_size = sizeof(arg->ops[0]);
+	EXPECT_EQ(0, syscall32(SYSCALL32_IOCTL, self->control, MEMVIEW_BATCH, (uintptr_t)arg));
+	EXPECT_EQ(2, arg->batch.failed);
+	model_map(&self->model, 5, 3, FILE_ID, 0, MAP_R);
+	model_unmap(&self->model, 6, 1);
+	EXPECT_LAYOUT(&self->model, self->control, self->mem);
+}
+
 TEST_F(abi, caller_of_32_bits)
 {
 	struct client client;
@@ -279,6 +341,7 @@ TEST_F(abi, caller_of_32_bits)
 	EXPECT_EQ(-ENOTTY, syscall32(SYSCALL32_IOCTL, viewfd, MEMVIEW_MAP_FD, (uintptr_t)arg));
 	close(viewfd);
 
+	batch_of_32_bits(_metadata, self);
 	fill_unmap(arg);
 	EXPECT_EQ(0, syscall32(SYSCALL32_IOCTL, self->control, MEMVIEW_UNMAP_FD, (uintptr_t)arg));
 	model_unmap(&self->model, 1, 2);

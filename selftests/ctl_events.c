@@ -43,6 +43,20 @@ FIXTURE_TEARDOWN(ctl_events)
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
 
+/* One that is done, and one whose last entry is at fault. */
+static void live_batches(struct __test_metadata *_metadata, FIXTURE_DATA(ctl_events) *self,
+			 int control)
+{
+	const struct memview_batch_op ops[] = {
+		batch_map(self->memfd, 0, 2 * PAGE, 20 * PAGE, MAP_RW),
+		batch_unmap(21 * PAGE, PAGE),
+		batch_map(self->reader, 0, PAGE, 0, MAP_RW),
+	};
+
+	ASSERT_EQ(0, view_batch(control, ops, 2, NULL));
+	ASSERT_EQ(-EACCES, view_batch(control, ops, 3, NULL));
+}
+
 /* Everything that can happen to a view but a verdict. */
 static void live(struct __test_metadata *_metadata, FIXTURE_DATA(ctl_events) *self)
 {
@@ -62,6 +76,7 @@ static void live(struct __test_metadata *_metadata, FIXTURE_DATA(ctl_events) *se
 	ASSERT_EQ(SIGSEGV, probe_write(mem + 7 * PAGE, 1));
 	ASSERT_EQ(SIGBUS, probe_read(mem + 12 * PAGE, &word));
 	ASSERT_EQ(0, view_unmap(control, 0, PAGE));
+	live_batches(_metadata, self, control);
 	ASSERT_EQ(0, fallocate(self->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			       2 * PAGE, PAGE));
 	ASSERT_EQ(0, view_resize(control, 4 * PAGE));
@@ -83,6 +98,29 @@ static struct json_object *of_view(struct json_object *all, uint64_t id)
 	return some;
 }
 
+static void check_batches(struct __test_metadata *_metadata, struct json_object *all)
+{
+	struct json_object *e;
+
+	EXPECT_EQ(2, count_of(all, "event", "batch"));
+	e = pick_nth(all, "event", "batch", 0);
+	EXPECT_EQ(2, get_u64(e, "/entries"));
+	EXPECT_EQ(~0ULL, get_u64(e, "/failed_entry"));
+	EXPECT_STREQ("", get_str(e, "/error"));
+	/* Its entries, and of the other one that which is at fault. */
+	e = pick_nth(all, "event", "map", 3);
+	EXPECT_EQ(20 * PAGE, get_u64(e, "/offset"));
+	EXPECT_STREQ("", get_str(e, "/error"));
+	e = pick_nth(all, "event", "unmap", 1);
+	EXPECT_EQ(21 * PAGE, get_u64(e, "/offset"));
+	e = pick_nth(all, "event", "batch", 1);
+	EXPECT_EQ(3, get_u64(e, "/entries"));
+	EXPECT_EQ(2, get_u64(e, "/failed_entry"));
+	EXPECT_STREQ("EACCES", get_str(e, "/error"));
+	e = pick_nth(all, "event", "map", 4);
+	EXPECT_STREQ("EACCES", get_str(e, "/error"));
+}
+
 static void check_changes(struct __test_metadata *_metadata, struct json_object *all)
 {
 	struct json_object *e;
@@ -93,7 +131,7 @@ static void check_changes(struct __test_metadata *_metadata, struct json_object 
 	e = pick_nth(all, "event", "resize", 1);
 	EXPECT_EQ(SIZE, get_u64(e, "/old_size"));
 	EXPECT_EQ(4 * PAGE, get_u64(e, "/size"));
-	EXPECT_EQ(3, count_of(all, "event", "map"));
+	EXPECT_EQ(5, count_of(all, "event", "map"));
 	e = pick_nth(all, "event", "map", 0);
 	EXPECT_EQ(0, get_u64(e, "/offset"));
 	EXPECT_EQ(8 * PAGE, get_u64(e, "/size"));
@@ -105,7 +143,8 @@ static void check_changes(struct __test_metadata *_metadata, struct json_object 
 	EXPECT_STREQ("file", get_str(e, "/kind"));
 	e = pick_nth(all, "event", "map", 2);
 	EXPECT_STREQ("EACCES", get_str(e, "/error"));
-	EXPECT_EQ(1, count_of(all, "event", "unmap"));
+	check_batches(_metadata, all);
+	EXPECT_EQ(2, count_of(all, "event", "unmap"));
 	e = pick_nth(all, "event", "unmap", 0);
 	EXPECT_EQ(0, get_u64(e, "/offset"));
 	EXPECT_EQ(PAGE, get_u64(e, "/size"));
@@ -237,8 +276,8 @@ TEST_F(ctl_events, filters)
 	ASSERT_EQ(0, job_says(&failed, "SIGBUS"));
 	ASSERT_EQ(0, job_end(&failed, SIGTERM, &said));
 	all = json_lines(said.out);
-	EXPECT_EQ(3, json_object_array_length(all)) TH_LOG("%s", said.out);
-	EXPECT_EQ(1, count_of(all, "error", "EACCES"));
+	EXPECT_EQ(5, json_object_array_length(all)) TH_LOG("%s", said.out);
+	EXPECT_EQ(3, count_of(all, "error", "EACCES"));
 	EXPECT_EQ(1, count_of(all, "result", "SIGSEGV"));
 	EXPECT_EQ(1, count_of(all, "result", "SIGBUS"));
 }

@@ -188,6 +188,31 @@ TEST_F(ctl_samples, quota_by_user)
 	EXPECT_EQ(-ENOSPC, map_one(self, self->memfd, MAP_R));
 }
 
+/* Each map of a batch counts for the next one, before any of them is done. */
+TEST_F(ctl_samples, quota_of_a_batch)
+{
+	struct memview_batch_op ops[5];
+	int control = view_create(SIZE);
+	uint32_t failed;
+	int i;
+
+	LOAD("quota --set limit=16K");
+	for (i = 0; i < 5; i++)
+		ops[i] = batch_map(self->memfd, 0, PAGE, i * PAGE, MAP_R);
+	EXPECT_EQ(-EDQUOT, view_batch(control, ops, 5, &failed));
+	EXPECT_EQ(4, failed);
+	EXPECT_EQ(0, view_batch(control, ops, 4, NULL));
+	/* What they replace does not count twice. */
+	for (i = 0; i < 4; i++)
+		ops[i] = batch_map(self->memfd, PAGE, PAGE, i * PAGE, MAP_R);
+	EXPECT_EQ(0, view_batch(control, ops, 4, NULL));
+	/* Nothing of what was refused, or is done, counts for the next one. */
+	EXPECT_EQ(-EDQUOT, view_map(control, self->memfd, 0, PAGE, 4 * PAGE, MAP_R));
+	EXPECT_EQ(0, view_unmap(control, 0, PAGE));
+	EXPECT_EQ(0, view_map(control, self->memfd, 0, PAGE, 4 * PAGE, MAP_R));
+	close(control);
+}
+
 TEST_F(ctl_samples, quota_by_cgroup)
 {
 	static const char a[] = "/sys/fs/cgroup/memview-a", b[] = "/sys/fs/cgroup/memview-b";

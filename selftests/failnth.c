@@ -149,6 +149,29 @@ static void expect_unmap_all(struct bench *b)
 	model_unmap(&b->model, 0, PAGES);
 }
 
+/* A new file, a known one, a range cut in three, pages that are all the same. */
+static int run_batch(struct bench *b)
+{
+	const struct memview_batch_op ops[] = {
+		batch_map(b->c.fd, 0, 4 * PAGE, 12 * PAGE, MAP_RW),
+		batch_map(b->b.fd, 4 * PAGE, 4 * PAGE, PAGE, MAP_R),
+		batch_unmap(9 * PAGE, PAGE),
+		batch_map(b->a.fd, 2 * PAGE, PAGE, 2 * PAGE, MAP_RW),
+		batch_unmap(13 * PAGE, PAGE),
+	};
+
+	return view_batch(b->control, ops, ARRAY_SIZE(ops), NULL);
+}
+
+static void expect_batch(struct bench *b)
+{
+	model_map(&b->model, 12, 4, C_ID, 0, MAP_RW);
+	model_map(&b->model, 1, 4, B_ID, 4, MAP_R);
+	model_unmap(&b->model, 9, 1);
+	model_map(&b->model, 2, 1, A_ID, 2, MAP_RW);
+	model_unmap(&b->model, 13, 1);
+}
+
 static int run_get_viewfd(struct bench *b)
 {
 	int fd = view_get_fd(b->control);
@@ -290,6 +313,7 @@ static const struct operation operations[] = {
 	{ "replace all", prepare_touched, run_replace_all, expect_replace_all },
 	{ "unmap", prepare_touched, run_unmap_split, expect_unmap_split },
 	{ "unmap all", prepare_touched, run_unmap_all, expect_unmap_all },
+	{ "batch", prepare_touched, run_batch, expect_batch },
 	{ "get a view fd", NULL, run_get_viewfd, SAME },
 };
 

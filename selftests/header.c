@@ -29,10 +29,13 @@ const struct header_numbers HEADER_NUMBERS = {
 		MEMVIEW_MAP_FD,
 		MEMVIEW_UNMAP_FD,
 		MEMVIEW_GET_VIEWFD,
+		MEMVIEW_BATCH,
 	},
 	{
 		sizeof(struct memview_map_fd_info),
 		sizeof(struct memview_unmap_fd_info),
+		sizeof(struct memview_batch_op),
+		sizeof(struct memview_batch),
 	},
 	{
 		OFFSET(memview_map_fd_info, fd),
@@ -48,9 +51,30 @@ const struct header_numbers HEADER_NUMBERS = {
 		OFFSET(memview_unmap_fd_info, reserved),
 	},
 	{
+		OFFSET(memview_batch_op, op),
+		OFFSET(memview_batch_op, flags),
+		OFFSET(memview_batch_op, fd),
+		OFFSET(memview_batch_op, reserved),
+		OFFSET(memview_batch_op, fd_offset),
+		OFFSET(memview_batch_op, size),
+		OFFSET(memview_batch_op, mem_offset),
+	},
+	{
+		OFFSET(memview_batch, ops),
+		OFFSET(memview_batch, nr_ops),
+		OFFSET(memview_batch, op_size),
+		OFFSET(memview_batch, flags),
+		OFFSET(memview_batch, failed),
+	},
+	{
 		MEMVIEW_MAP_READ,
 		MEMVIEW_MAP_WRITE,
 		MEMVIEW_MAP_EXEC,
+	},
+	{
+		MEMVIEW_BATCH_MAP,
+		MEMVIEW_BATCH_UNMAP,
+		MEMVIEW_BATCH_MAX,
 	},
 	{
 		(unsigned long)(MEMVIEW_MAX_FILE_OFFSET >> 32),

@@ -11,11 +11,14 @@ extern "C" {
 
 struct header_numbers {
 	long language;
-	unsigned long ioctls[3];
-	unsigned long sizes[2];
+	unsigned long ioctls[4];
+	unsigned long sizes[4];
 	unsigned long map_offsets[5];
 	unsigned long unmap_offsets[4];
+	unsigned long batch_op_offsets[7];
+	unsigned long batch_offsets[5];
 	unsigned long flags[3];
+	unsigned long batch_ops[3];
 	unsigned long max_file_offset[2]; /* high, low half */
 };
 

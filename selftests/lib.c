@@ -65,6 +65,44 @@ int view_unmap(int control, uint64_t mem_offset, uint64_t size)
 	return err_or(ioctl(control, MEMVIEW_UNMAP_FD, &info));
 }
 
+int view_batch(int control, const struct memview_batch_op *ops, uint32_t nr, uint32_t *failed)
+{
+	struct memview_batch batch = {
+		.ops = (uintptr_t)ops,
+		.nr_ops = nr,
+		.op_size = sizeof(*ops),
+		.failed = ~0U,
+	};
+	int err = err_or(ioctl(control, MEMVIEW_BATCH, &batch));
+
+	if (failed)
+		*failed = batch.failed;
+	return err;
+}
+
+struct memview_batch_op batch_map(int fd, uint64_t fd_offset, uint64_t size, uint64_t mem_offset,
+				  uint32_t flags)
+{
+	return (struct memview_batch_op){
+		.op = MEMVIEW_BATCH_MAP,
+		.flags = flags,
+		.fd = fd,
+		.fd_offset = fd_offset,
+		.size = size,
+		.mem_offset = mem_offset,
+	};
+}
+
+struct memview_batch_op batch_unmap(uint64_t mem_offset, uint64_t size)
+{
+	return (struct memview_batch_op){
+		.op = MEMVIEW_BATCH_UNMAP,
+		.fd = -1,
+		.size = size,
+		.mem_offset = mem_offset,
+	};
+}
+
 int view_get_fd(int control)
 {
 	return err_or(ioctl(control, MEMVIEW_GET_VIEWFD));

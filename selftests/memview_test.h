@@ -72,6 +72,11 @@ int view_resize(int control, uint64_t size);
 int view_map(int control, int fd, uint64_t fd_offset, uint64_t size,
 	     uint64_t mem_offset, uint32_t flags);
 int view_unmap(int control, uint64_t mem_offset, uint64_t size);
+/* MEMVIEW_BATCH; what it says of the entry at fault goes to *failed, if not NULL. */
+int view_batch(int control, const struct memview_batch_op *ops, uint32_t nr, uint32_t *failed);
+struct memview_batch_op batch_map(int fd, uint64_t fd_offset, uint64_t size, uint64_t mem_offset,
+				  uint32_t flags);
+struct memview_batch_op batch_unmap(uint64_t mem_offset, uint64_t size);
 /* A new view fd of the view. */
 int view_get_fd(int control);
 /* mmap() all of @size from @offset, MAP_SHARED. MAP_FAILED on error. */

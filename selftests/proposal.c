@@ -150,11 +150,14 @@ TEST_F(proposal, size_is_virtual)
 
 /* The numbers are part of the ABI: they can never change. */
 static const struct header_numbers expected = {
-	.ioctls = { 0x4020bb00, 0x4018bb01, 0xbb02 },
-	.sizes = { 32, 24 },
+	.ioctls = { 0x4020bb00, 0x4018bb01, 0xbb02, 0xc018bb03 },
+	.sizes = { 32, 24, 40, 24 },
 	.map_offsets = { 0, 4, 8, 16, 24 },
 	.unmap_offsets = { 0, 8, 16, 20 },
+	.batch_op_offsets = { 0, 4, 8, 12, 16, 24, 32 },
+	.batch_offsets = { 0, 8, 12, 16, 20 },
 	.flags = { 1, 2, 4 },
+	.batch_ops = { 1, 2, 4096 },
 	.max_file_offset = { 1 << 14, 0 },
 };
 

@@ -12,6 +12,8 @@ char _license[] SEC("license") = "GPL";
 /* Set by the test. */
 int answers[POLICY_OPS];
 int answer_no_memfd; /* of map_fd, for a source that is no memfd */
+int answer_at; /* of map_fd, for this place in the view */
+__u64 answer_at_offset;
 __u64 spin_ns; /* map_fd takes its time */
 
 /* Read by the test. */
@@ -68,6 +70,8 @@ int BPF_PROG(map_fd, struct memview *view, struct file *file,
 		if (info.kind != MEMVIEW_SOURCE_MEMFD)
 			return answer_no_memfd;
 	}
+	if (answer_at && info->mem_offset == answer_at_offset)
+		return answer_at;
 	return answers[CALL_MAP_FD];
 }
 
