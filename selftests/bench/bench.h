@@ -67,8 +67,8 @@ void forget_here(struct window *w, uint64_t offset, uint64_t size);
 
 void load_start(struct window *w);
 
-/* A page at a time: a kernel may free a page table that is emptied at once. */
-void window_forget(struct window *w, const uint32_t *pages, unsigned int n);
+/* All of it, in parts: a kernel may free a page table that is emptied at once. */
+void window_forget(struct window *w);
 
 /* ---- Rows ---- */
 

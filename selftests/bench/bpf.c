@@ -88,7 +88,7 @@ static double fault_cost(struct window *w)
 
 	w->way->touch_list(w, lone_pages, LONE_PAGES, true);
 	while (samples_more(&s, 3)) {
-		window_forget(w, lone_pages, LONE_PAGES);
+		window_forget(w);
 		start = clock_start();
 		w->way->touch_list(w, lone_pages, LONE_PAGES, true);
 		samples_add(&s, clock_stop(start));

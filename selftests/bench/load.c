@@ -83,7 +83,7 @@ static uint64_t fault_time(struct window *w, unsigned int nr_threads)
 	unsigned int i;
 	uint64_t start;
 
-	window_forget(w, lone_pages, LONE_PAGES);
+	window_forget(w);
 	pthread_barrier_init(&barrier, NULL, nr_threads + 1);
 	for (i = 0; i < nr_threads; i++) {
 		f[i] = (struct faulter){

@@ -82,7 +82,7 @@ static double fault_cost(struct window *w, int fd, unsigned int n)
 		     "writing a page");
 	w->way->touch_list(w, probes, PROBES, false);
 	while (samples_more(&s, 3)) {
-		window_forget(w, probes, PROBES);
+		window_forget(w);
 		start = clock_start();
 		w->way->touch_list(w, probes, PROBES, false);
 		samples_add(&s, clock_stop(start));

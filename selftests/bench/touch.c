@@ -17,7 +17,7 @@ static void run_span(const struct row *row, const struct way *way,
 	way->map(&w, 0, src->fd, 0, size);
 	way->touch_span(&w, 0, size, row->write);
 	while (samples_more(&s, row->rounds)) {
-		way->forget(&w, 0, size);
+		window_forget(&w);
 		start = clock_start();
 		way->touch_span(&w, 0, size, row->write);
 		samples_add(&s, clock_stop(start));
@@ -38,7 +38,7 @@ static void touch_pages(const struct row *row, const struct way *way,
 	way->map(&w, 0, src->fd, 0, src->size);
 	way->touch_list(&w, pages, n, row->write);
 	while (samples_more(&s, row->rounds)) {
-		window_forget(&w, pages, n);
+		window_forget(&w);
 		start = clock_start();
 		way->touch_list(&w, pages, n, row->write);
 		samples_add(&s, clock_stop(start));
@@ -111,7 +111,7 @@ static void run_zap(const struct row *row, const struct way *way,
 #define TOUCH(name_, prepare_, run_, size_, write_, ways_)                     \
 	{                                                                      \
 		.name = name_, .prepare = prepare_, .run = run_,               \
-		.size = size_, .write = write_, .rounds = 3,                   \
+		.size = size_, .write = write_, .rounds = 7,                   \
 		.sources = ON_BOTH, .ways = ways_,                             \
 	}
 /* clang-format on */

@@ -31,12 +31,15 @@ void window_close(struct window *w)
 	w->way->close(w);
 }
 
-void window_forget(struct window *w, const uint32_t *pages, unsigned int n)
+void window_forget(struct window *w)
 {
-	unsigned int i;
+	const uint64_t part = HUGE / 2;
+	uint64_t offset;
 
-	for (i = 0; i < n; i++)
-		w->way->forget(w, pages[i] * PAGE, PAGE);
+	for (offset = 0; offset < w->size; offset += part)
+		w->way->forget(w, offset,
+			       w->size - offset < part ? w->size - offset :
+							 part);
 }
 
 /* ---- What a client does ---- */
