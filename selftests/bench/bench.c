@@ -9,6 +9,7 @@
 #include "bench.h"
 
 #include <err.h>
+#include <getopt.h>
 #include <stdarg.h>
 #include <sys/prctl.h>
 
@@ -23,6 +24,8 @@ static const struct {
 
 bool timed;
 static uint64_t clock_cost;
+static const char *only_row, *only_source, *only_way; /* NULL: all */
+static unsigned int more_rounds; /* 0: as many as a row says */
 
 void fail(const char *format, ...)
 {
@@ -67,7 +70,7 @@ bool samples_more(struct samples *s, unsigned int rounds)
 	uint64_t limit = s->limit ? s->limit : 333000000;
 
 	if (!timed)
-		return s->n < rounds;
+		return s->n < (more_rounds ?: rounds);
 	if (!s->n)
 		s->began = now_ns();
 	return s->n < 3 * rounds && (!s->n || now_ns() - s->began < limit);
@@ -174,17 +177,23 @@ static void run(const struct row *row, const struct way *way,
 		     source_name(src->kind), way->name, status);
 }
 
+static bool is_chosen(const char *only, const char *name)
+{
+	return !only || !strcmp(only, name);
+}
+
 static void run_source(const struct row *row, enum source_kind kind)
 {
 	struct source src[2] = { { .fd = -1 }, { .fd = -1 } };
 	unsigned int way;
 
-	if (!(row->sources & ON(kind)) || (timed && row->untimed))
+	if (!(row->sources & ON(kind)) || (timed && row->untimed) ||
+	    !is_chosen(only_source, source_name(kind)))
 		return;
 	row->prepare(row, src, kind);
 	for (way = 0; way < ARRAY_SIZE(ways); way++)
 		/* Minor faults are for files in memory. */
-		if (row->ways & ON(way) &&
+		if (row->ways & ON(way) && is_chosen(only_way, ways[way]->name) &&
 		    (way != WAY_UFFD || kind == SOURCE_MEMFD))
 			run(row, ways[way], src);
 	source_close(&src[0]);
@@ -202,25 +211,60 @@ static void run_group(const char *name)
 	if (i == ARRAY_SIZE(groups))
 		errx(2, "no group '%s'", name);
 	for (row = groups[i].rows; row->name; row++) {
+		if (!is_chosen(only_row, row->name))
+			continue;
 		run_source(row, SOURCE_MEMFD);
 		run_source(row, SOURCE_EXT4);
 	}
 }
 
+static const struct option options[] = {
+	{ "time", no_argument, NULL, 't' },
+	{ "row", required_argument, NULL, 'r' },
+	{ "source", required_argument, NULL, 's' },
+	{ "way", required_argument, NULL, 'w' },
+	{ "rounds", required_argument, NULL, 'n' },
+	{},
+};
+
+static void parse(int argc, char **argv)
+{
+	int option;
+
+	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+		switch (option) {
+		case 't':
+			timed = true;
+			break;
+		case 'r':
+			only_row = optarg;
+			break;
+		case 's':
+			only_source = optarg;
+			break;
+		case 'w':
+			only_way = optarg;
+			break;
+		case 'n':
+			more_rounds = strtoul(optarg, NULL, 0);
+			break;
+		default:
+			optind = argc;
+		}
+	}
+	if (optind == argc)
+		errx(2, "usage: memview-bench [--time] [--row ROW] [--source memfd|ext4] [--way WAY] [--rounds N] GROUP...");
+}
+
 int main(int argc, char **argv)
 {
-	int arg = 1;
+	int arg;
 
-	if (argc > 1 && !strcmp(argv[1], "--time")) {
-		timed = true;
-		arg++;
-	}
-	if (arg == argc)
-		errx(2, "usage: memview-bench [--time] GROUP...");
+	parse(argc, argv);
 	calibrate();
-	if (!timed)
+	if (!timed && !more_rounds)
 		check_clock();
-	for (; arg < argc; arg++)
+	for (arg = optind; arg < argc; arg++)
 		run_group(argv[arg]);
 	return 0;
 }
