@@ -9,9 +9,14 @@
  * folio, but never waits for a lock, and inserts the PTE while it holds it.
  * The caller holds the layout's lock, which makes it a commit like any other.
  *
- * How far to go: as far as it pays. A fault out of the blue takes the aligned
- * span of the core's default; one that goes on where the last one on this CPU
- * ended, up or down, takes twice as much as that, up to a page table.
+ * How far to go: as far as it pays, by what the last fault on this CPU did. One
+ * that goes on where that ended, up or down, takes twice as much, up to a page
+ * table. A read out of the blue takes the aligned span of the core's default, a
+ * write its page: so does a file's own mapping. Where the cache had nothing, and
+ * the source brought the one page that it was asked for, the next page is
+ * expected to be missing as well: the source is asked at once.
+ *
+ * For one page there is a shorter way than filemap_map_pages().
  */
 #include <linux/fs.h>
 #include <linux/mm.h>
@@ -44,85 +49,90 @@ static unsigned long next_stride(unsigned long nr)
 	return clamp(2 * nr, SPAN_MIN, PTRS_PER_PTE);
 }
 
-/*
- * The span to map, within the page table, the VMA, and [@low, @high]. The
- * source's end is for filemap_map_pages().
- */
-static struct span choose_span(struct memview_stride *stride,
-			       const struct memview_range *range,
-			       const struct vm_fault *vmf, pgoff_t low,
-			       pgoff_t high)
+/* Preempted and moved, it may be another CPU's: it is a guess anyway. */
+static struct memview_stride *this_stride(struct memview_view *view,
+					  const struct vm_fault *vmf)
 {
-	struct vm_area_struct *vma = vmf->vma;
-	unsigned long index = (vmf->address >> PAGE_SHIFT) % PTRS_PER_PTE;
-	pgoff_t pgoff = vmf->pgoff;
-	unsigned long nr = READ_ONCE(stride->nr), down = 0, up = 0;
+	bool write = vmf->flags & FAULT_FLAG_WRITE;
+
+	return raw_cpu_ptr(&view->stats->stride[write]);
+}
+
+static void set_stride(struct memview_stride *stride, pgoff_t first,
+		       unsigned long nr, pgoff_t missing)
+{
+	WRITE_ONCE(stride->first, first);
+	WRITE_ONCE(stride->nr, nr);
+	WRITE_ONCE(stride->missing, missing);
+}
+
+static bool is_missing(const struct memview_stride *stride,
+		       const struct vm_fault *vmf)
+{
+	return READ_ONCE(stride->missing) == vmf->pgoff + 1;
+}
+
+/* How many pages to take along, below the fault and above it. */
+static void choose_way(const struct memview_stride *stride,
+		       const struct memview_range *range,
+		       const struct vm_fault *vmf, unsigned long *down,
+		       unsigned long *up)
+{
+	const struct vm_area_struct *vma = vmf->vma;
+	unsigned long nr = READ_ONCE(stride->nr);
 	pgoff_t first = READ_ONCE(stride->first);
 
+	*down = *up = 0;
 	if (vma->vm_flags & VM_RAND_READ) {
 		/* This page alone. */
 	} else if (vma->vm_flags & VM_SEQ_READ) {
-		up = PTRS_PER_PTE - 1;
-	} else if (nr && pgoff == first + nr) {
-		up = next_stride(nr) - 1;
-	} else if (nr && pgoff + 1 == first) {
-		down = next_stride(nr) - 1;
-	} else if (is_dense(range->source->vma.vm_file->f_mapping)) {
-		down = index % SPAN_MIN;
-		up = SPAN_MIN - 1 - down;
+		*up = PTRS_PER_PTE - 1;
+	} else if (nr && vmf->pgoff == first + nr) {
+		*up = next_stride(nr) - 1;
+	} else if (nr && vmf->pgoff + 1 == first) {
+		*down = next_stride(nr) - 1;
+	} else if (!(vmf->flags & FAULT_FLAG_WRITE) &&
+		   is_dense(range->source->vma.vm_file->f_mapping)) {
+		*down = (vmf->address >> PAGE_SHIFT) % SPAN_MIN;
+		*up = SPAN_MIN - 1 - *down;
 	}
-	low = max(low, vma->vm_pgoff);
-	high = min(high, vma->vm_pgoff + vma_pages(vma) - 1);
-	down = min3(down, index, pgoff - low);
-	up = min3(up, PTRS_PER_PTE - 1 - index, high - pgoff);
-	WRITE_ONCE(stride->first, pgoff - down);
-	WRITE_ONCE(stride->nr, down + up + 1);
-	return (struct span){ .first = pgoff - down, .last = pgoff + up };
 }
 
 /*
- * Can pages go in without asking the source? Not if it wants to know of each
- * one that is written.
+ * The span to map, within the page table, the VMA, and what was met. The
+ * source's end is for filemap_map_pages().
  */
-static bool is_eligible(const struct memview_source *source,
-			const struct vm_fault *vmf)
+static struct span choose_span(const struct memview_stride *stride,
+			       const struct memview_met *met,
+			       const struct vm_fault *vmf)
 {
-	if (!source->cached)
-		return false;
-	return !(vmf->flags & FAULT_FLAG_WRITE) ||
-	       (!source->vma.vm_ops->page_mkwrite &&
-		!IS_SWAPFILE(file_inode(source->vma.vm_file)));
+	struct vm_area_struct *vma = vmf->vma;
+	unsigned long index = (vmf->address >> PAGE_SHIFT) % PTRS_PER_PTE;
+	pgoff_t pgoff = vmf->pgoff, end;
+	unsigned long down, up;
+
+	choose_way(stride, met->range, vmf, &down, &up);
+	if (down) {
+		end = max(met->first, vma->vm_pgoff);
+		down = min3(down, index, pgoff - end);
+	}
+	if (up) {
+		end = min(met->last, vma->vm_pgoff + vma_pages(vma) - 1);
+		up = min3(up, PTRS_PER_PTE - 1 - index, end - pgoff);
+	}
+	return (struct span){ .first = pgoff - down, .last = pgoff + up };
 }
 
-/**
- * memview_map_around - map the page of a fault, and neighbours, if cached
- * @view: View. The caller holds its layout's lock.
- * @range: Range that is shown at the fault, and allows the access.
- * @vmf: The client's fault; its page table is there.
- * @low: First page of the view at which @range is shown...
- * @high: ...and the last one, around the fault.
- *
- * Pages of a write become writable, but not dirty: the CPU says when they are.
- *
- * Context: Does not sleep.
- * Return: VM_FAULT_NOPAGE if the page is mapped, 0 if the source must be asked.
- */
-vm_fault_t memview_map_around(struct memview_view *view,
-			      struct memview_range *range, struct vm_fault *vmf,
-			      pgoff_t low, pgoff_t high)
+static vm_fault_t map_span(const struct memview_range *range,
+			   const struct vm_fault *vmf, struct span span)
 {
-	struct span span;
-	struct vm_area_struct vma;
+	struct vm_area_struct vma = {};
 	struct vm_fault around = {
 		.vma = &vma,
 		.address = vmf->address,
 		.pmd = vmf->pmd,
 	};
 
-	if (!is_eligible(range->source, vmf))
-		return 0;
-	span = choose_span(&raw_cpu_ptr(view->stats)->stride, range, vmf, low,
-			   high);
 	memview_insertion_vma(&vma, vmf, range);
 	vma.vm_file = range->source->vma.vm_file;
 	vma.vm_pgoff = memview_file_pgoff(range, span.first);
@@ -153,48 +163,136 @@ static struct folio *find_folio(struct address_space *mapping,
 	return folio;
 }
 
-static struct page *lock_page_of(struct folio *folio, pgoff_t file_pgoff,
-				 const struct address_space *mapping)
-{
-	struct page *page;
-
-	/* At a readahead mark it is for the source to read on. */
-	if (!folio_test_uptodate(folio) || folio_test_readahead(folio) ||
-	    !folio_trylock(folio))
-		return NULL;
-	page = folio_page(folio, file_pgoff - folio->index);
-	if (folio->mapping == mapping && folio_test_uptodate(folio) &&
-	    file_pgoff < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE) &&
-	    !PageHWPoison(page))
-		return page;
-	folio_unlock(folio);
-	return NULL;
-}
-
 /**
  * memview_cached_page - the page at a fault, if the cache has it
  * @range: Range that shows the page.
  * @vmf: The client's fault.
  *
  * Context: Does not sleep.
- * Return: The page, locked, with a reference for the caller; or NULL: ask the
- *	source.
+ * Return: The page, with a reference for the caller, not locked: it may leave
+ *	the file; or NULL: ask the source.
  */
-struct page *memview_cached_page(struct memview_range *range,
-				 struct vm_fault *vmf)
+struct page *memview_cached_page(const struct memview_range *range,
+				 const struct vm_fault *vmf)
 {
-	struct address_space *mapping = range->source->vma.vm_file->f_mapping;
 	pgoff_t file_pgoff = memview_file_pgoff(range, vmf->pgoff);
 	struct folio *folio;
 	struct page *page;
 
 	if (!range->source->cached)
 		return NULL;
-	folio = find_folio(mapping, file_pgoff);
+	folio = find_folio(range->source->vma.vm_file->f_mapping, file_pgoff);
 	if (!folio)
 		return NULL;
-	page = lock_page_of(folio, file_pgoff, mapping);
+	page = folio_page(folio, file_pgoff - folio->index);
+	/* At a readahead mark it is for the source to read on. */
+	if (folio_test_uptodate(folio) && !folio_test_readahead(folio) &&
+	    !PageHWPoison(page))
+		return page;
+	folio_put(folio);
+	return NULL;
+}
+
+/* Of a page that memview_cached_page() has found. */
+static bool try_lock_there(struct folio *folio, pgoff_t file_pgoff,
+			   const struct address_space *mapping)
+{
+	if (!folio_trylock(folio))
+		return false;
+	if (folio->mapping == mapping && folio_test_uptodate(folio) &&
+	    file_pgoff < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE))
+		return true;
+	folio_unlock(folio);
+	return false;
+}
+
+static vm_fault_t map_one(const struct memview_range *range,
+			  const struct vm_fault *vmf)
+{
+	struct page *page = memview_cached_page(range, vmf);
+	struct vm_area_struct vma = {};
+	struct folio *folio;
+	int err = -EAGAIN;
+
 	if (!page)
-		folio_put(folio);
-	return page;
+		return 0;
+	folio = page_folio(page);
+	if (try_lock_there(folio, memview_file_pgoff(range, vmf->pgoff),
+			   range->source->vma.vm_file->f_mapping)) {
+		memview_insertion_vma(&vma, vmf, range);
+		err = vm_insert_page(&vma, vmf->address, page);
+		folio_unlock(folio);
+	}
+	folio_put(folio);
+	/* Busy: another thread was faster. */
+	return !err || err == -EBUSY ? VM_FAULT_NOPAGE : 0;
+}
+
+/**
+ * memview_map_around - map the page of a fault, and neighbours, if cached
+ * @view: View. The caller holds its layout's lock.
+ * @met: What is at the fault: a range that allows the access.
+ * @vmf: The client's fault; its page table is there. A write only if the source
+ *	is @cached_writable.
+ *
+ * Pages of a write become writable, but not dirty: the CPU says when they are.
+ *
+ * Context: Does not sleep.
+ * Return: VM_FAULT_NOPAGE if the page is mapped, 0 if the source must be asked.
+ */
+vm_fault_t memview_map_around(struct memview_view *view,
+			      const struct memview_met *met,
+			      const struct vm_fault *vmf)
+{
+	struct memview_stride *stride;
+	struct span span;
+	vm_fault_t ret;
+
+	if (!met->range->source->cached)
+		return 0;
+	stride = this_stride(view, vmf);
+	if (is_missing(stride, vmf))
+		return 0;
+	span = choose_span(stride, met, vmf);
+	ret = span.first == span.last ? map_one(met->range, vmf) :
+					map_span(met->range, vmf, span);
+	if (ret)
+		set_stride(stride, span.first, span.last - span.first + 1, 0);
+	else
+		set_stride(stride, 0, 0, vmf->pgoff + 1);
+	return ret;
+}
+
+/**
+ * memview_is_missing - need the page cache not be looked at for this fault?
+ * @view: View.
+ * @vmf: The client's fault.
+ *
+ * Context: Any; no lock is needed.
+ * Return: Whether the page was missing just now, or those before it were. A
+ *	guess: it takes the long way if that is wrong.
+ */
+bool memview_is_missing(struct memview_view *view, const struct vm_fault *vmf)
+{
+	return is_missing(this_stride(view, vmf), vmf);
+}
+
+/**
+ * memview_was_asked - tell what a source did to bring a page
+ * @view: View.
+ * @vmf: The client's fault.
+ * @grown: Pages that the source's page cache has gained. One: it had a hole
+ *	there, which may go on. None, or many: there is something to map.
+ *
+ * Context: Any.
+ */
+void memview_was_asked(struct memview_view *view, const struct vm_fault *vmf,
+		       unsigned long grown)
+{
+	struct memview_stride *stride = this_stride(view, vmf);
+
+	if (grown == 1)
+		set_stride(stride, 0, 0, vmf->pgoff + 2);
+	else
+		set_stride(stride, vmf->pgoff, 1, 0);
 }

@@ -39,70 +39,13 @@ struct account {
 	enum memview_source_kind kind;
 };
 
-/* What the client may do: its mapping's protection and the range's flags. */
-static vm_flags_t allowed(const struct vm_area_struct *vma,
-			  const struct memview_range *range)
-{
-	vm_flags_t flags = vma->vm_flags;
-
-	if (!(range->flags & MEMVIEW_MAP_WRITE))
-		flags &= ~VM_WRITE;
-	if (!(range->flags & MEMVIEW_MAP_EXEC))
-		flags &= ~VM_EXEC;
-	return flags;
-}
-
-static bool forbids(const struct vm_fault *vmf,
-		    const struct memview_range *range)
-{
-	vm_flags_t flags = allowed(vmf->vma, range);
-
-	return ((vmf->flags & FAULT_FLAG_WRITE) && !(flags & VM_WRITE)) ||
-	       ((vmf->flags & FAULT_FLAG_INSTRUCTION) && !(flags & VM_EXEC));
-}
-
-/**
- * memview_insertion_vma - a VMA to insert a fault's pages by
- * @vma: Set up: it has the client's place, and the protection that the range
- *	leaves of the mapping's.
- * @vmf: The client's fault. Only a write makes pages writable.
- * @range: Range.
- */
-void memview_insertion_vma(struct vm_area_struct *vma,
-			   const struct vm_fault *vmf,
-			   const struct memview_range *range)
-{
-	vm_flags_t flags = allowed(vmf->vma, range);
-
-	memset(vma, 0, sizeof(*vma));
-	vma->vm_mm = vmf->vma->vm_mm;
-	vma->vm_start = vmf->vma->vm_start;
-	vma->vm_end = vmf->vma->vm_end;
-	vm_flags_init(vma, vmf->vma->vm_flags);
-	if (!(vmf->flags & FAULT_FLAG_WRITE))
-		flags &= ~VM_WRITE;
-	/*
-	 * PROT_WRITE or PROT_EXEC alone read too. Without VM_READ there may be
-	 * no access left, and such a PTE is a NUMA hint to the core, which gives
-	 * it all that the VMA has.
-	 */
-	if (vma_is_accessible(vmf->vma))
-		flags |= VM_READ;
-	vma->vm_page_prot = vm_get_page_prot(flags);
-}
-
-/* A range found at a fault, and the state of the layout then. */
-struct found {
-	struct memview_range *range;
-	unsigned long changes;
-};
-
 /* Under the layout's lock: has the range gone from the fault since? */
-static bool has_changed(struct memview_view *view, const struct found *found,
+static bool has_changed(struct memview_view *view,
+			const struct memview_met *met,
 			const struct vm_fault *vmf)
 {
-	return found->changes != view->layout.changes &&
-	       !memview_layout_is(&view->layout, vmf->pgoff, found->range);
+	return met->changes != view->layout.changes &&
+	       !memview_layout_is(&view->layout, vmf->pgoff, met->range);
 }
 
 /*
@@ -110,15 +53,15 @@ static bool has_changed(struct memview_view *view, const struct found *found,
  *
  * Return: 0, -EAGAIN after a change, or what vm_insert_page() has to say.
  */
-static int commit(struct memview_view *view, const struct found *found,
+static int commit(struct memview_view *view, const struct memview_met *met,
 		  struct vm_fault *vmf, struct page *page)
 {
-	struct vm_area_struct vma;
+	struct vm_area_struct vma = {};
 	int err = -EAGAIN;
 
-	memview_insertion_vma(&vma, vmf, found->range);
+	memview_insertion_vma(&vma, vmf, met->range);
 	down_read(&view->layout.lock);
-	if (!has_changed(view, found, vmf))
+	if (!has_changed(view, met, vmf))
 		err = vm_insert_page(&vma, vmf->address, page);
 	up_read(&view->layout.lock);
 	return err;
@@ -167,95 +110,111 @@ static bool needs_mmap_lock(const struct memview_range *range,
 }
 
 /* As memview_source_fault(). */
-static vm_fault_t get_page_of(struct memview_range *range, struct vm_fault *vmf,
-			      struct page **pagep)
+static vm_fault_t ask_source(struct memview_view *view,
+			     struct memview_range *range, struct vm_fault *vmf,
+			     struct page **pagep)
 {
-	if (vmf->flags & FAULT_FLAG_WRITE) {
-		*pagep = memview_cached_page(range, vmf);
-		if (*pagep)
-			return VM_FAULT_LOCKED;
-	}
+	struct address_space *mapping = range->source->vma.vm_file->f_mapping;
+	unsigned long before = READ_ONCE(mapping->nrpages);
+	vm_fault_t ret;
+
 	if (needs_mmap_lock(range, vmf)) {
 		memview_vma_end_read(vmf->vma);
 		return VM_FAULT_RETRY;
 	}
-	return memview_source_fault(range, vmf, pagep);
+	ret = memview_source_fault(range, vmf, pagep);
+	if (ret & VM_FAULT_LOCKED)
+		memview_was_asked(view, vmf,
+				  READ_ONCE(mapping->nrpages) - before);
+	return ret;
+}
+
+/* The same for a source that wants to know of each page that is written. */
+static vm_fault_t ask_to_write(struct memview_view *view,
+			       struct memview_range *range,
+			       struct vm_fault *vmf, struct page **pagep)
+{
+	vm_fault_t ret, major = 0;
+
+	*pagep = memview_cached_page(range, vmf);
+	if (!*pagep) {
+		ret = ask_source(view, range, vmf, pagep);
+		if (!(ret & VM_FAULT_LOCKED))
+			return ret;
+		major = ret & VM_FAULT_MAJOR;
+		unlock_page(*pagep);
+	}
+	ret = memview_source_mkwrite(range, vmf, *pagep);
+	if (!(ret & VM_FAULT_LOCKED))
+		put_page(*pagep);
+	return ret | major;
+}
+
+/* After a fault that writes, under no lock of a page. */
+static void account_write(const struct memview_source *source)
+{
+	if (!source->vma.vm_ops->page_mkwrite)
+		file_update_time(source->vma.vm_file);
+	if (!source->cached_writable)
+		balance_dirty_pages_ratelimited(source->vma.vm_file->f_mapping);
 }
 
 /* One round: resolve and commit. Consumes nothing of the caller's. */
 static vm_fault_t fault_range(struct memview_view *view,
-			      const struct found *found, struct vm_fault *vmf,
-			      int *err)
+			      const struct memview_met *met,
+			      struct vm_fault *vmf, int *err)
 {
-	struct memview_range *range = found->range;
+	struct memview_range *range = met->range;
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
-	struct address_space *mapping;
 	struct folio *folio;
 	struct page *page;
-	vm_fault_t ret, major;
+	vm_fault_t ret;
 
-	ret = get_page_of(range, vmf, &page);
+	if (write && range->source->vma.vm_ops->page_mkwrite)
+		ret = ask_to_write(view, range, vmf, &page);
+	else
+		ret = ask_source(view, range, vmf, &page);
 	if (!(ret & VM_FAULT_LOCKED))
 		return ret;
-	major = ret & VM_FAULT_MAJOR;
 	folio = page_folio(page);
-	if (write) {
-		folio_unlock(folio);
-		ret = memview_source_mkwrite(range, vmf, page);
-		if (!(ret & VM_FAULT_LOCKED)) {
-			folio_put(folio);
-			return ret | major;
-		}
-	}
-	*err = commit(view, found, vmf, page);
-	if (write && !*err)
+	*err = commit(view, met, vmf, page);
+	/* If it is dirty, what says which parts are will learn from the PTE. */
+	if (write && !*err && !folio_test_dirty(folio))
 		folio_mark_dirty(folio);
-	mapping = folio->mapping;
 	folio_unlock(folio);
 	folio_put(folio);
 	if (write && !*err)
-		balance_dirty_pages_ratelimited(mapping);
-	return commit_result(*err) | major;
+		account_write(range->source);
+	return commit_result(*err) | (ret & VM_FAULT_MAJOR);
 }
 
-/*
- * Under the layout's lock: the range at the fault, if it allows the access. A
- * signal is the answer of the layout as it is now, not of a half-seen change.
- */
-static vm_fault_t look_up(struct memview_view *view, struct vm_fault *vmf,
-			  struct memview_range **range, pgoff_t *first,
-			  pgoff_t *last)
+/* Can what is cached be mapped without asking the source? */
+static bool may_map_cached(const struct memview_source *source,
+			   const struct vm_fault *vmf)
 {
-	*range = memview_layout_at(&view->layout, vmf->pgoff, first, last);
-	if (!*range)
-		return VM_FAULT_SIGBUS;
-	return forbids(vmf, *range) ? VM_FAULT_SIGSEGV : 0;
+	return !(vmf->flags & FAULT_FLAG_WRITE) || source->cached_writable;
 }
 
 /*
  * Resolve and commit at once, from the page cache. Return: 0 if the source
- * must be asked; then a reference of the range goes to *@found.
+ * must be asked; then a reference of @met->range is taken.
  */
 static vm_fault_t fault_cached(struct memview_view *view, struct vm_fault *vmf,
-			       struct account *account, struct found *found,
+			       struct account *account, struct memview_met *met,
 			       struct file **written)
 {
-	struct memview_range *range;
-	pgoff_t first, last;
 	vm_fault_t ret;
 
 	down_read(&view->layout.lock);
-	ret = look_up(view, vmf, &range, &first, &last);
+	ret = memview_look_up(view, vmf, met);
 	if (!ret) {
-		account->kind = range->source->kind;
-		ret = memview_map_around(view, range, vmf, first, last);
-		if (!ret) {
-			refcount_inc(&range->refs);
-			found->range = range;
-			found->changes = view->layout.changes;
-		} else if (vmf->flags & FAULT_FLAG_WRITE) {
-			*written = get_file(range->source->vma.vm_file);
-		}
+		account->kind = met->range->source->kind;
+		if (may_map_cached(met->range->source, vmf))
+			ret = memview_map_around(view, met, vmf);
+		if (!ret)
+			refcount_inc(&met->range->refs);
+		else if (vmf->flags & FAULT_FLAG_WRITE)
+			*written = get_file(met->range->source->vma.vm_file);
 	}
 	up_read(&view->layout.lock);
 	return ret;
@@ -265,23 +224,22 @@ static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 			struct account *account)
 {
 	struct file *written = NULL;
-	struct found found;
+	struct memview_met met;
 	vm_fault_t ret;
 	int err;
 
 	if (have_page_table(vmf))
 		return VM_FAULT_OOM;
 	do {
-		ret = fault_cached(view, vmf, account, &found, &written);
+		ret = fault_cached(view, vmf, account, &met, &written);
 		if (ret)
 			break;
 		err = 0;
-		ret = fault_range(view, &found, vmf, &err);
-		memview_range_put(found.range);
+		ret = fault_range(view, &met, vmf, &err);
+		memview_range_put(met.range);
 	} while (err == -EAGAIN && !fatal_signal_pending(current));
 	if (written) {
 		file_update_time(written);
-		balance_dirty_pages_ratelimited(written->f_mapping);
 		fput(written);
 	}
 	return ret;
@@ -339,29 +297,27 @@ static bool shows(const struct memview_range *range, pgoff_t pgoff,
  * Is the page what the layout shows here, by a range that allows writing? The
  * page is locked.
  */
-static bool still_writable(struct memview_view *view, const struct found *found,
-			   struct vm_fault *vmf)
+static bool still_writable(struct memview_view *view,
+			   const struct memview_met *met, struct vm_fault *vmf)
 {
 	bool is;
 
 	down_read(&view->layout.lock);
-	is = !has_changed(view, found, vmf);
+	is = !has_changed(view, met, vmf);
 	up_read(&view->layout.lock);
-	return is && shows(found->range, vmf->pgoff, vmf->page);
+	return is && shows(met->range, vmf->pgoff, vmf->page);
 }
 
-/* As look_up(); a reference of the range goes to *@found. */
+/* As memview_look_up(); a reference of the range is taken. */
 static vm_fault_t find_range(struct memview_view *view, struct vm_fault *vmf,
-			     struct found *found)
+			     struct memview_met *met)
 {
-	pgoff_t first, last;
 	vm_fault_t ret;
 
 	down_read(&view->layout.lock);
-	ret = look_up(view, vmf, &found->range, &first, &last);
-	found->changes = view->layout.changes;
+	ret = memview_look_up(view, vmf, met);
 	if (!ret)
-		refcount_inc(&found->range->refs);
+		refcount_inc(&met->range->refs);
 	up_read(&view->layout.lock);
 	return ret;
 }
@@ -369,22 +325,22 @@ static vm_fault_t find_range(struct memview_view *view, struct vm_fault *vmf,
 static vm_fault_t mkwrite(struct memview_view *view, struct vm_fault *vmf,
 			  struct account *account)
 {
-	struct found found;
+	struct memview_met met;
 	vm_fault_t ret;
 
-	ret = find_range(view, vmf, &found);
+	ret = find_range(view, vmf, &met);
 	if (ret)
 		return ret;
-	account->kind = found.range->source->kind;
+	account->kind = met.range->source->kind;
 	/* If not, a change is about to zap the PTE. */
 	ret = VM_FAULT_NOPAGE;
-	if (shows(found.range, vmf->pgoff, vmf->page))
-		ret = memview_source_mkwrite(found.range, vmf, vmf->page);
-	if ((ret & VM_FAULT_LOCKED) && !still_writable(view, &found, vmf)) {
+	if (shows(met.range, vmf->pgoff, vmf->page))
+		ret = memview_source_mkwrite(met.range, vmf, vmf->page);
+	if ((ret & VM_FAULT_LOCKED) && !still_writable(view, &met, vmf)) {
 		unlock_page(vmf->page);
 		ret = VM_FAULT_NOPAGE;
 	}
-	memview_range_put(found.range);
+	memview_range_put(met.range);
 	return ret;
 }
 
@@ -445,17 +401,16 @@ static vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first,
 {
 	struct memview_view *view = vmf->vma->vm_file->private_data;
 	struct account account = account_start();
-	struct memview_range *range;
-	pgoff_t low, high;
+	struct memview_met met;
 	vm_fault_t ret;
 
-	if (pmd_none(READ_ONCE(*vmf->pmd)) ||
+	if (pmd_none(READ_ONCE(*vmf->pmd)) || memview_is_missing(view, vmf) ||
 	    !down_read_trylock(&view->layout.lock))
 		return 0;
-	ret = look_up(view, vmf, &range, &low, &high);
+	ret = memview_look_up(view, vmf, &met);
 	if (!ret) {
-		account.kind = range->source->kind;
-		ret = memview_map_around(view, range, vmf, low, high);
+		account.kind = met.range->source->kind;
+		ret = memview_map_around(view, &met, vmf);
 	} else {
 		ret = 0; /* ->fault says so, too */
 	}

@@ -142,6 +142,8 @@ struct memview_layout {
  * @kind: What the file is.
  * @cached: What is in the file's page cache may be mapped without asking its
  *	->fault.
+ * @cached_writable: The same for writing: the file is in memory alone, and so
+ *	is no swap file.
  * @writable: Ranges may be writable: the file's i_mmap_writable is held.
  * @ranges_lock: Guards @ranges.
  * @ranges: Interval tree of range objects by page of the source.
@@ -159,6 +161,7 @@ struct memview_source {
 	struct vm_area_struct vma;
 	enum memview_source_kind kind;
 	bool cached;
+	bool cached_writable;
 	bool writable;
 	struct rw_semaphore ranges_lock;
 	struct rb_root_cached ranges;
@@ -167,15 +170,37 @@ struct memview_source {
 	struct mm_struct mm;
 };
 
-/* The pages of the view that the last fault on a CPU has asked for. */
+/**
+ * struct memview_stride - what the last fault on a CPU has mapped
+ * @first: First page of the view...
+ * @nr: ...and how many.
+ * @missing: One more than the page that its source may not have cached, or 0.
+ */
 struct memview_stride {
 	pgoff_t first;
 	unsigned long nr;
+	pgoff_t missing;
 };
 
-/* Per CPU; read as sums by fdinfo. */
+/**
+ * struct memview_met - what a fault finds in the layout
+ * @range: Range, or NULL: nothing is there.
+ * @first: First page of the view, around the fault, of which this is true...
+ * @last: ...and the last one...
+ * @changes: ...until the layout changes, which had changed so often. None: it
+ *	is empty, as all zeroes say.
+ */
+struct memview_met {
+	struct memview_range *range;
+	pgoff_t first;
+	pgoff_t last;
+	unsigned long changes;
+};
+
+/* Per CPU; the counters are read as sums by fdinfo. */
 struct memview_stats {
-	struct memview_stride stride;
+	struct memview_met met; /* by the last fault */
+	struct memview_stride stride[2]; /* of reads, of writes */
 	u64 faults;
 	u64 fault_errors;
 	u64 changes;
@@ -342,18 +367,25 @@ void memview_watch_add(struct memview_source *source,
 void memview_watch_del(struct memview_source *source,
 		       struct memview_range *range);
 
-/* fault.c */
-extern const struct vm_operations_struct memview_vm_ops;
+/* lookup.c */
+vm_fault_t memview_look_up(struct memview_view *view,
+			   const struct vm_fault *vmf, struct memview_met *met);
 void memview_insertion_vma(struct vm_area_struct *vma,
 			   const struct vm_fault *vmf,
 			   const struct memview_range *range);
 
+/* fault.c */
+extern const struct vm_operations_struct memview_vm_ops;
+
 /* around.c */
 vm_fault_t memview_map_around(struct memview_view *view,
-			      struct memview_range *range, struct vm_fault *vmf,
-			      pgoff_t low, pgoff_t high);
-struct page *memview_cached_page(struct memview_range *range,
-				 struct vm_fault *vmf);
+			      const struct memview_met *met,
+			      const struct vm_fault *vmf);
+bool memview_is_missing(struct memview_view *view, const struct vm_fault *vmf);
+void memview_was_asked(struct memview_view *view, const struct vm_fault *vmf,
+		       unsigned long grown);
+struct page *memview_cached_page(const struct memview_range *range,
+				 const struct vm_fault *vmf);
 
 /* zap.c */
 void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,

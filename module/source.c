@@ -194,6 +194,9 @@ struct memview_source *memview_source_create(struct memview_view *view,
 	if (err)
 		goto unmap_writable;
 	source->cached = source->vma.vm_ops->map_pages == filemap_map_pages;
+	source->cached_writable =
+		source->cached && !source->vma.vm_ops->page_mkwrite &&
+		!mapping_can_writeback(source->vma.vm_file->f_mapping);
 	return source;
 
 unmap_writable:
@@ -410,15 +413,15 @@ void memview_source_detach_unused(struct memview_source *source)
 #define NO_PAGE (VM_FAULT_ERROR | VM_FAULT_NOPAGE | VM_FAULT_RETRY)
 
 /*
- * The copy has the client's mm: it is charged for what it touches, and it is
- * its mmap_lock that the source may drop when it answers VM_FAULT_RETRY.
+ * A copy of the source's VMA that has the client's mm: it is charged for what
+ * it touches, and it is its mmap_lock that the source may drop when it answers
+ * VM_FAULT_RETRY.
  */
-static void copy_vma(struct vm_area_struct *vma, struct memview_source *source,
-		     const struct vm_area_struct *client)
+static void give_to_client(struct vm_area_struct *vma,
+			   const struct vm_area_struct *client)
 {
-	memcpy(vma, &source->vma, sizeof(*vma));
 	vma->vm_mm = client->vm_mm;
-	vm_flags_init(vma, (source->vma.vm_flags & ~CLIENT_ADVICE) |
+	vm_flags_init(vma, (vma->vm_flags & ~CLIENT_ADVICE) |
 				   (client->vm_flags & CLIENT_ADVICE));
 }
 
@@ -499,7 +502,7 @@ vm_fault_t memview_source_fault(struct memview_range *range,
 {
 	struct memview_source *source = range->source;
 	pgoff_t file_pgoff = memview_file_pgoff(range, vmf->pgoff);
-	struct vm_area_struct vma;
+	struct vm_area_struct vma = source->vma;
 	struct vm_fault svmf = {
 		.vma = &vma,
 		.gfp_mask = vmf->gfp_mask,
@@ -511,7 +514,7 @@ vm_fault_t memview_source_fault(struct memview_range *range,
 	struct folio *folio;
 	vm_fault_t ret;
 
-	copy_vma(&vma, source, vmf->vma);
+	give_to_client(&vma, vmf->vma);
 	ret = source->vma.vm_ops->fault(&svmf);
 	if (ret & NO_PAGE)
 		return ret;

@@ -149,22 +149,54 @@ TEST_F(around, advice)
 	EXPECT_EQ(TABLE - 7, count_mapped(self, TABLE, PAGES));
 }
 
-/* A source that wants to know of each page that is written hears of each. */
-TEST_F(around, write)
+static void write_pages(struct __test_metadata *_metadata, FIXTURE_DATA(around) *self,
+			unsigned int first, unsigned int end)
 {
-	bool in_memory = variant->kind <= SOURCE_TMPFS;
-	unsigned int page;
 	uint64_t word;
+	unsigned int page;
 
-	ASSERT_EQ(0, probe_write(self->mem + SPAN * PAGE, 1));
-	EXPECT_EQ(in_memory ? SPAN : 1, count_mapped(self, 0, PAGES));
-	for (page = SPAN; page < 2 * SPAN; page++)
+	for (page = first; page < end; page++)
 		ASSERT_EQ(0, probe_write(self->mem + page * PAGE, page));
-	EXPECT_EQ(in_memory ? 1 : SPAN, faults(self));
-	for (page = SPAN; page < 2 * SPAN; page++) {
+	for (page = first; page < end; page++) {
 		ASSERT_EQ(0, fd_read_u64(self->src.fd, page * PAGE, &word));
 		EXPECT_EQ(page, word);
 	}
+}
+
+/* It brings no neighbours, as long as it is alone. */
+TEST_F(around, write)
+{
+	write_pages(_metadata, self, SPAN + 3, SPAN + 4);
+	EXPECT_EQ(1, count_mapped(self, 0, PAGES));
+	write_pages(_metadata, self, TABLE - 1, TABLE);
+	write_pages(_metadata, self, 7, 8);
+	EXPECT_EQ(3, count_mapped(self, 0, PAGES));
+	EXPECT_EQ(3, faults(self));
+}
+
+/* A source that wants to know of each page that is written hears of each. */
+TEST_F(around, write_up)
+{
+	write_pages(_metadata, self, 0, PAGES);
+	if (variant->kind > SOURCE_TMPFS) {
+		EXPECT_LE(PAGES, faults(self));
+		return;
+	}
+	EXPECT_GT(40, faults(self)) TH_LOG("%ju faults", (uintmax_t)faults(self));
+}
+
+/* One does not make the other forget where it was. */
+TEST_F(around, copy)
+{
+	bool in_memory = variant->kind <= SOURCE_TMPFS;
+	unsigned int page;
+
+	for (page = 0; page < TABLE; page++) {
+		EXPECT_PAGES(page, page + 1);
+		ASSERT_EQ(0, probe_write(self->mem + (TABLE + page) * PAGE, page));
+	}
+	EXPECT_GT(in_memory ? 60 : TABLE + 40, faults(self))
+		TH_LOG("%ju faults", (uintmax_t)faults(self));
 }
 
 /* Neither another range's pages, nor by this range's permissions. */
@@ -234,6 +266,26 @@ TEST_F(around, holes_stay)
 	EXPECT_EQ(0, word);
 	/* A disk was asked for more than one page, and those are there now. */
 	EXPECT_LE(SPAN - 7, count_mapped(self, 0, PAGES));
+}
+
+/* Once past a hole, there are neighbours to bring again. */
+TEST_F(around, past_a_hole)
+{
+	const unsigned int hole = 2 * SPAN;
+	unsigned int page;
+	uint64_t word;
+
+	if (variant->kind > SOURCE_TMPFS)
+		SKIP(return, "a disk is read ahead of");
+	ASSERT_EQ(0, fallocate(self->src.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+			       0, hole * PAGE));
+	for (page = 0; page < hole; page++) {
+		ASSERT_EQ(0, probe_read(self->mem + page * PAGE, &word));
+		EXPECT_EQ(0, word);
+	}
+	EXPECT_EQ(hole, count_mapped(self, 0, hole));
+	EXPECT_PAGES(hole, PAGES);
+	EXPECT_GT(hole + 40, faults(self)) TH_LOG("%ju faults", (uintmax_t)faults(self));
 }
 
 /* P1 for those that nobody has touched. */
