@@ -116,6 +116,8 @@ static void look_at(struct memview_piece *piece, pgoff_t first, pgoff_t last,
 	piece->pages += min(piece->last, last) - max(piece->first, first) + 1;
 	if (!piece->range || !memview_can_keep(old, piece->range))
 		piece->zap = true;
+	else if (old->source != piece->range->source)
+		piece->moved = true;
 }
 
 /* What is there now, below pieces that adjoin: how many ranges more there will be. */

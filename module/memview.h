@@ -100,9 +100,10 @@ static inline pgoff_t memview_file_pgoff(const struct memview_range *range,
  * @range: What goes there; NULL: nothing.
  * @pages: How many pages of the span had a range.
  * @zap: What was there is taken away: its PTEs must go.
+ * @moved: What was there, and stays, belonged to another source.
  *
  * The pieces of a change are disjoint, and in the order of their pages. The
- * layout fills in @pages and @zap, both zero before.
+ * layout fills in @pages, @zap and @moved, all zero before.
  */
 struct memview_piece {
 	pgoff_t first;
@@ -110,6 +111,7 @@ struct memview_piece {
 	struct memview_range *range;
 	unsigned long pages;
 	bool zap;
+	bool moved;
 };
 
 /**
@@ -362,6 +364,7 @@ size_t memview_watch_size(void);
 void memview_watch_prepare(struct memview_source *source);
 int memview_watch_start(struct memview_source *source);
 void memview_watch_stop(struct memview_source *source);
+void memview_watch_settle(struct memview_source *source);
 void memview_watch_add(struct memview_source *source,
 		       struct memview_range *range);
 void memview_watch_del(struct memview_source *source,

@@ -154,6 +154,16 @@ static void zap_pieces(struct memview_view *view,
 		memview_zap(view, from->first, to->last, cause);
 }
 
+/* Nobody on his way through a file's watches shall miss PTEs that stay. */
+static void settle_pieces(const struct memview_piece *pieces, unsigned int nr)
+{
+	const struct memview_piece *piece;
+
+	for (piece = pieces; piece < pieces + nr; piece++)
+		if (piece->moved && !piece->zap)
+			memview_watch_settle(piece->range->source);
+}
+
 /**
  * memview_change - have spans show other ranges, or none: every change's heart
  * @view: View. The caller holds its change_lock.
@@ -178,6 +188,7 @@ int memview_change(struct memview_view *view, struct memview_piece *pieces,
 	if (err)
 		return err;
 	zap_pieces(view, pieces, nr, cause);
+	settle_pieces(pieces, nr);
 	memview_drop_ranges(dead);
 	memview_count(view, changes);
 	return 0;

@@ -212,6 +212,24 @@ void memview_watch_stop(struct memview_source *source)
 	source->mm.notifier_subscriptions = NULL;
 }
 
+/**
+ * memview_watch_settle - wait for who is going through the watches of a file
+ * @source: One of several sources over it. A range of it has just been added.
+ *
+ * Who came by this watch before the range was there must not come to another
+ * after the range is gone that showed the same pages, and left its PTEs: it
+ * would miss them.
+ *
+ * Context: May sleep. Takes the i_mmap lock of the source's file.
+ */
+void memview_watch_settle(struct memview_source *source)
+{
+	struct address_space *mapping = source->vma.vm_file->f_mapping;
+
+	i_mmap_lock_write(mapping);
+	i_mmap_unlock_write(mapping);
+}
+
 /* From here on the pages of the range are heard of. */
 void memview_watch_add(struct memview_source *source,
 		       struct memview_range *range)
