@@ -37,7 +37,7 @@ enum fuzz_call {
 	CALL_OPEN, CALL_CLOSE, CALL_RESIZE, CALL_MAP, CALL_MAP_RAW, CALL_UNMAP, CALL_UNMAP_RAW,
 	CALL_GET_VIEWFD, CALL_CLOSE_VIEWFD, CALL_MMAP, CALL_MUNMAP, CALL_ACCESS, CALL_MPROTECT,
 	CALL_MREMAP, CALL_MADVISE, CALL_FORK, CALL_TRUNCATE, CALL_PUNCH, CALL_REFILL, CALL_SEAL,
-	CALL_ON_VIEWFD, CALL_ON_CONTROL, CALL_IOCTL_RAW, CALL_COMPARE,
+	CALL_ON_VIEWFD, CALL_ON_CONTROL, CALL_IOCTL_RAW, CALL_COMPARE, CALL_BATCH_ADD, CALL_BATCH_RUN,
 	CALLS,
 };
 
@@ -123,6 +123,18 @@ void calls_init(void);
 void fuzz_run(const struct fuzz_op *op);
 /* Close everything, after a last look. */
 void fuzz_end(void);
+/* What is wrong with a span of a view, and with a map of a source. */
+errnos span_errors(const struct fuzz_view *view, uint64_t offset, uint64_t size);
+errnos map_errors(const struct fuzz_view *view, const struct memview_map_fd_info *info,
+		  unsigned int source);
+/* Fail unless @err is one of @errors, or 0 if there is none. */
+void check_result(const char *what, int err, errnos errors);
+
+/* ---- fuzz_batch.c: the same for batches ---- */
+
+int call_batch_add(const struct fuzz_op *op);
+int call_batch_run(const struct fuzz_op *op);
+void batch_drop(void);
 
 /* ---- fuzz_client.c: what a client does. Each returns what cover_call() gets. ---- */
 
@@ -141,6 +153,7 @@ void maps_drop(void);
 int call_on_viewfd(const struct fuzz_op *op);
 int call_on_control(const struct fuzz_op *op);
 int call_ioctl_raw(const struct fuzz_op *op);
+
 /* ---- fuzz_cover.c ---- */
 
 /* Open what tells where the kernel went; @quiet: do not say which it is. */

@@ -193,8 +193,7 @@ static int do_ioctl(int fd, unsigned int cmd, const void *arg, enum variant vari
 	return ioctl(fd, cmd, variant == NO_POINTER ? NULL : buf) ? errno : 0;
 }
 
-/* What is wrong with a span of a view, as bits. */
-static errnos span_errors(const struct fuzz_view *view, uint64_t offset, uint64_t size)
+errnos span_errors(const struct fuzz_view *view, uint64_t offset, uint64_t size)
 {
 	uint64_t end = (view->size + PAGE - 1) / PAGE * PAGE;
 
@@ -203,8 +202,8 @@ static errnos span_errors(const struct fuzz_view *view, uint64_t offset, uint64_
 	return 0;
 }
 
-static errnos map_errors(const struct fuzz_view *view, const struct memview_map_fd_info *info,
-			   unsigned int source)
+errnos map_errors(const struct fuzz_view *view, const struct memview_map_fd_info *info,
+		  unsigned int source)
 {
 	errnos errors = span_errors(view, info->mem_offset, info->size);
 
@@ -215,7 +214,7 @@ static errnos map_errors(const struct fuzz_view *view, const struct memview_map_
 	return errors | source_errors(source, info->flags);
 }
 
-static void check_result(const char *what, int err, errnos errors)
+void check_result(const char *what, int err, errnos errors)
 {
 	char want[64] = "";
 	size_t len = 0;
@@ -356,6 +355,8 @@ void fuzz_run(const struct fuzz_op *op)
 		[CALL_ON_CONTROL] = call_on_control,
 		[CALL_IOCTL_RAW] = call_ioctl_raw,
 		[CALL_COMPARE] = call_compare,
+		[CALL_BATCH_ADD] = call_batch_add,
+		[CALL_BATCH_RUN] = call_batch_run,
 	};
 	unsigned int call = op->op % CALLS;
 
@@ -378,4 +379,5 @@ void fuzz_end(void)
 		view_init(view);
 	}
 	maps_drop();
+	batch_drop();
 }

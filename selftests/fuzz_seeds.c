@@ -47,6 +47,14 @@ static const struct fuzz_op seed_bad[] = {
 	OP(MAP_RAW, .sel = { 0, 6, 6 }, NUM(0, 8, 10)), OP(COMPARE),
 };
 
+static const struct fuzz_op seed_batch[] = {
+	BEGIN, ACCESSES_OF(3), OP(BATCH_ADD, .fd = 1, .flags = 2, NUM(2, 5, 4)),
+	OP(BATCH_ADD, .flags = 8, NUM(0, 2, 6)), OP(BATCH_ADD, .fd = 2, .flags = 4, NUM(0, 3, 16)),
+	OP(BATCH_RUN), OP(COMPARE), OP(BATCH_ADD, NUM(0, 1, 1)),
+	OP(BATCH_ADD, .fd = 12, .flags = 16, NUM(0, 1, 1)), OP(BATCH_RUN), OP(COMPARE),
+	OP(BATCH_ADD, .flags = 48, NUM(0, 1, 1, 3)), OP(BATCH_RUN), OP(BATCH_RUN), OP(COMPARE),
+};
+
 #define SEED(name)	{ #name, seed_##name, sizeof(seed_##name) }
 
 int seeds_write(const char *dir)
@@ -55,7 +63,7 @@ int seeds_write(const char *dir)
 		const char *name;
 		const void *data;
 		size_t size;
-	} seeds[] = { SEED(layout), SEED(mapping), SEED(files), SEED(bad) };
+	} seeds[] = { SEED(layout), SEED(mapping), SEED(files), SEED(bad), SEED(batch) };
 	char path[PATH_MAX];
 	unsigned int i;
 	int fd;

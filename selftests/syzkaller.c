@@ -19,6 +19,9 @@ static const struct {
 	CONSTANT(MAP_FIXED),
 	CONSTANT(MAP_POPULATE),
 	CONSTANT(MAP_SHARED),
+	CONSTANT(MEMVIEW_BATCH),
+	CONSTANT(MEMVIEW_BATCH_MAP),
+	CONSTANT(MEMVIEW_BATCH_UNMAP),
 	CONSTANT(MEMVIEW_GET_VIEWFD),
 	CONSTANT(MEMVIEW_MAP_EXEC),
 	CONSTANT(MEMVIEW_MAP_FD),
@@ -109,6 +112,8 @@ static size_t type_size(const char *type)
 
 	if (!strcmp(type, "fd"))
 		return sizeof(int);
+	if (!strncmp(type, "ptr64", 5))
+		return sizeof(uint64_t);
 	return size ? strtoul(size + 3, NULL, 10) / 8 : 0;
 }
 
@@ -150,11 +155,45 @@ TEST(structures_are_the_abis)
 		FIELD(memview_unmap_fd_info, flags),
 		FIELD(memview_unmap_fd_info, reserved),
 	};
+	static const struct field entry[] = {
+		FIELD(memview_batch_op, op),
+		FIELD(memview_batch_op, flags),
+		FIELD(memview_batch_op, fd),
+		FIELD(memview_batch_op, reserved),
+		FIELD(memview_batch_op, fd_offset),
+		FIELD(memview_batch_op, size),
+		FIELD(memview_batch_op, mem_offset),
+	};
+	static const struct field batch[] = {
+		FIELD(memview_batch, ops),
+		FIELD(memview_batch, nr_ops),
+		FIELD(memview_batch, op_size),
+		FIELD(memview_batch, flags),
+		FIELD(memview_batch, failed),
+	};
 
 	check_struct(_metadata, "memview_map_fd_info", map, ARRAY_SIZE(map),
 		     sizeof(struct memview_map_fd_info));
 	check_struct(_metadata, "memview_unmap_fd_info", unmap, ARRAY_SIZE(unmap),
 		     sizeof(struct memview_unmap_fd_info));
+	check_struct(_metadata, "memview_batch_map", entry, ARRAY_SIZE(entry),
+		     sizeof(struct memview_batch_op));
+	check_struct(_metadata, "memview_batch_unmap", entry, ARRAY_SIZE(entry),
+		     sizeof(struct memview_batch_op));
+	check_struct(_metadata, "memview_batch", batch, ARRAY_SIZE(batch),
+		     sizeof(struct memview_batch));
+}
+
+TEST(entries_have_their_size)
+{
+	char text[8192], *line;
+	unsigned int size = 0;
+
+	ASSERT_LT(0, read_description(text, sizeof(text)));
+	line = strstr(text, "op_size");
+	ASSERT_NE(NULL, line);
+	ASSERT_EQ(1, sscanf(line, "op_size const[%u, int32]", &size));
+	EXPECT_EQ(sizeof(struct memview_batch_op), size);
 }
 
 TEST_HARNESS_MAIN
