@@ -187,6 +187,35 @@ TEST_F(signals, source_grows_and_shrinks)
 }
 
 /* A range may lie beyond the source's end: the file may grow later. */
+/*
+ * A folio that somebody holds cannot be split: the file ends in the middle of
+ * it, and its other pages stay in the page cache.
+ *
+ * Catches: a page taken from the cache without a look at the file's size.
+ */
+TEST_F(signals, end_within_a_held_folio)
+{
+	const off_t end = 5 * PAGE;
+	static char data[SIZE];
+	off_t offset = 0;
+	int fds[2], page;
+
+	/* One write, so that the file system may take one folio for it. */
+	ASSERT_EQ(0, ftruncate(self->src.fd, 0));
+	ASSERT_EQ(SIZE, pwrite(self->src.fd, data, SIZE, 0));
+	ASSERT_EQ(0, view_map(self->control, self->src.fd, 0, SIZE, 0, MAP_RWX));
+	ASSERT_EQ(0, pipe2(fds, O_CLOEXEC));
+	ASSERT_EQ(PAGE, splice(self->src.fd, &offset, fds[1], NULL, PAGE, 0));
+	ASSERT_EQ(0, ftruncate(self->src.fd, end));
+	for (page = end / PAGE; page < (int)(SIZE / PAGE); page++) {
+		EXPECT_EQ(SIGBUS, probe_write(self->mem + page * PAGE, 1)) TH_LOG("page %d", page);
+		expect_signal(_metadata, self->mem + page * PAGE, SIGBUS);
+	}
+	EXPECT_EQ(0, probe_write(self->mem + end - PAGE, 1));
+	close(fds[0]);
+	close(fds[1]);
+}
+
 TEST_F(signals, range_beyond_the_source)
 {
 	ASSERT_EQ(0, ftruncate(self->src.fd, 0));
