@@ -487,17 +487,17 @@ static void run_all(struct __test_metadata *_metadata, FIXTURE_DATA(failnth) *se
  * change that is half done; a mapping that is counted and not made; a fault that
  * loops or crashes where it should fail.
  */
-TEST_F(failnth, control)
+TEST_F_TIMEOUT(failnth, control, 300)
 {
 	RUN_ALL(operations);
 }
 
-TEST_F(failnth, mapping)
+TEST_F_TIMEOUT(failnth, mapping, 300)
 {
 	RUN_ALL(mappings);
 }
 
-TEST_F(failnth, fault)
+TEST_F_TIMEOUT(failnth, fault, 300)
 {
 	RUN_ALL(faults);
 }

@@ -99,7 +99,7 @@ static int ask(FIXTURE_DATA(failnth_policy) *self)
  *
  * Catches: a policy that stays on the list; one that is counted and not there.
  */
-TEST_F(failnth_policy, attach)
+TEST_F_TIMEOUT(failnth_policy, attach, 300)
 {
 	struct bpf_link *link;
 	bool injected;
@@ -125,7 +125,7 @@ TEST_F(failnth_policy, attach)
 }
 
 /* One or the other is in force, whatever fails. */
-TEST_F(failnth_policy, replace)
+TEST_F_TIMEOUT(failnth_policy, replace, 300)
 {
 	struct bpf_link *link, *new_link;
 	bool injected;
@@ -173,17 +173,17 @@ static void map_all(struct __test_metadata *_metadata, FIXTURE_DATA(failnth_poli
 	EXPECT_FAILURES(&self->f);
 }
 
-TEST_F(failnth_policy, mmap_allowed)
+TEST_F_TIMEOUT(failnth_policy, mmap_allowed, 300)
 {
 	map_all(_metadata, self, 0);
 }
 
-TEST_F(failnth_policy, mmap_refused)
+TEST_F_TIMEOUT(failnth_policy, mmap_refused, 300)
 {
 	map_all(_metadata, self, EXPECT_POLICY_ERR);
 }
 
-TEST_F(failnth_policy, map_fd)
+TEST_F_TIMEOUT(failnth_policy, map_fd, 300)
 {
 	struct bpf_link *link;
 	bool injected;
@@ -200,7 +200,7 @@ TEST_F(failnth_policy, map_fd)
 }
 
 /* A listing is whole, or says that it is not there. */
-TEST_F(failnth_policy, iterators)
+TEST_F_TIMEOUT(failnth_policy, iterators, 300)
 {
 	struct kfuncs__bss *b = self->k->bss;
 	bool injected;
@@ -218,7 +218,7 @@ TEST_F(failnth_policy, iterators)
 }
 
 /* A revoke in the middle of a range needs memory: all of it goes, or nothing. */
-TEST_F(failnth_policy, revoke)
+TEST_F_TIMEOUT(failnth_policy, revoke, 300)
 {
 	struct kfuncs__bss *b = self->k->bss;
 	bool injected;
