@@ -200,7 +200,7 @@ static bool try_lock_there(struct folio *folio, pgoff_t file_pgoff,
 	if (!folio_trylock(folio))
 		return false;
 	if (folio->mapping == mapping && folio_test_uptodate(folio) &&
-	    file_pgoff < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE))
+	    memview_in_file(mapping, file_pgoff))
 		return true;
 	folio_unlock(folio);
 	return false;

@@ -129,24 +129,12 @@ static vm_fault_t ask_source(struct memview_view *view,
 	return ret;
 }
 
-/*
- * Is a locked page within its file? A ->page_mkwrite looks at its folio alone,
- * which may be a big one with pages beyond the end, if it could not be split.
- */
-static bool within_file(const struct memview_range *range,
-			const struct vm_fault *vmf)
-{
-	loff_t size = i_size_read(file_inode(range->source->vma.vm_file));
-
-	return memview_file_pgoff(range, vmf->pgoff) <
-	       DIV_ROUND_UP(size, PAGE_SIZE);
-}
-
 /* The same for a source that wants to know of each page that is written. */
 static vm_fault_t ask_to_write(struct memview_view *view,
 			       struct memview_range *range,
 			       struct vm_fault *vmf, struct page **pagep)
 {
+	struct address_space *mapping = range->source->vma.vm_file->f_mapping;
 	vm_fault_t ret, major = 0;
 
 	*pagep = memview_cached_page(range, vmf);
@@ -158,7 +146,9 @@ static vm_fault_t ask_to_write(struct memview_view *view,
 		unlock_page(*pagep);
 	}
 	ret = memview_source_mkwrite(range, vmf, *pagep);
-	if ((ret & VM_FAULT_LOCKED) && !within_file(range, vmf)) {
+	/* It has looked at the folio alone. */
+	if ((ret & VM_FAULT_LOCKED) &&
+	    !memview_in_file(mapping, memview_file_pgoff(range, vmf->pgoff))) {
 		unlock_page(*pagep);
 		ret = VM_FAULT_SIGBUS;
 	}

@@ -93,6 +93,16 @@ static inline pgoff_t memview_file_pgoff(const struct memview_range *range,
 	return range->file_first + (pgoff - range->first);
 }
 
+/*
+ * Is a page before the end of its file? A big folio may have pages beyond it, if
+ * it could not be split. It stays so while the folio is locked and in the file.
+ */
+static inline bool memview_in_file(const struct address_space *mapping,
+				   pgoff_t file_pgoff)
+{
+	return file_pgoff < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE);
+}
+
 /**
  * struct memview_piece - a part of a change: what a span is to show
  * @first: First page of the span.
