@@ -9,11 +9,6 @@
 
 #include <sys/stat.h>
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ	22
-#define MADV_POPULATE_WRITE	23
-#endif
-
 #define TABLE	512 /* pages of a page table */
 #define PAGES	(2 * TABLE)
 #define SIZE	(PAGES * PAGE)

@@ -10,11 +10,6 @@
 #include "failnth.h"
 #include "lifetime.h"
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ	22
-#define MADV_POPULATE_WRITE	23
-#endif
-
 /* The view: eight pages of A to write, four of B to read, and nothing. */
 #define PAGES	16
 #define SIZE	(PAGES * PAGE)

@@ -11,14 +11,6 @@
 #define CODE_OFFSET	2048
 #define UNMAPPED	-1
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ	22
-#define MADV_POPULATE_WRITE	23
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE		25
-#endif
-
 static struct fuzz_map *map_of(const struct fuzz_op *op)
 {
 	return &fuzz_maps[op->obj % FUZZ_MAPS];

@@ -13,11 +13,6 @@
 #include <sys/ptrace.h>
 #include <sys/uio.h>
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ	22
-#define MADV_POPULATE_WRITE	23
-#endif
-
 /* Pages of the view: the first show the source and can be written... */
 #define RW_PAGES	8
 #define RO_PAGE		RW_PAGES	/* ...this one can be read... */

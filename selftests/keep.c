@@ -7,10 +7,6 @@
  */
 #include "memview_test.h"
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ	22
-#endif
-
 #define PAGES	16
 #define SIZE	(PAGES * PAGE)
 #define FILE_ID	6

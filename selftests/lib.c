@@ -10,10 +10,6 @@
 #include <sys/vfs.h>
 #include <linux/magic.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-
 static int err_or(int ret)
 {
 	return ret < 0 ? -errno : ret;

@@ -268,6 +268,11 @@ unsigned int scaled(unsigned int n)
 	return n ? n : 1;
 }
 
+unsigned int slowness(void)
+{
+	return scaled(100) < 100 ? 8 : 1;
+}
+
 int load_module(const char *name)
 {
 	char command[128];

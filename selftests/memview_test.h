@@ -37,6 +37,22 @@
 
 #include <linux/memview.h>
 
+/* Advice that the C library may be too old to know. */
+#ifndef MADV_PAGEOUT
+#define MADV_PAGEOUT		21
+#endif
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ	22
+#define MADV_POPULATE_WRITE	23
+#endif
+#ifndef MADV_COLLAPSE
+#define MADV_COLLAPSE		25
+#endif
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL	102
+#define MADV_GUARD_REMOVE	103
+#endif
+
 #ifndef MEMVIEW_TEST_NO_HARNESS
 #include <kselftest_harness.h>
 
@@ -319,6 +335,8 @@ uint64_t random_seed(void);
 uint64_t random_next(uint64_t *state);
 /* @n rounds, fewer ($MEMVIEW_TEST_SCALE per cent) on a slow kernel. */
 unsigned int scaled(unsigned int n);
+/* How many times as long to wait for something: 1, or more where loops are shorter. */
+unsigned int slowness(void);
 /* Load the kernel module @name if it is not there; 0 or -ENODEV. */
 int load_module(const char *name);
 

@@ -9,14 +9,6 @@
 #include <linux/userfaultfd.h>
 
 /* Newer than some C libraries. */
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE 25
-#endif
-#ifndef MADV_GUARD_INSTALL
-#define MADV_GUARD_INSTALL 102
-#define MADV_GUARD_REMOVE 103
-#endif
-
 struct advice {
 	const char *name;
 	int advice;

@@ -11,10 +11,6 @@
 #define SIZE		(PAGES * PAGE)
 #define TAG		1
 
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT	21
-#endif
-
 FIXTURE(reclaim_move)
 {
 	struct source src;

@@ -8,10 +8,6 @@
 #define LIMIT		(24 * MiB)
 #define SIZE		(3 * LIMIT)
 
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT	21
-#endif
-
 FIXTURE(reclaim_swap)
 {
 	struct source src;

@@ -16,6 +16,7 @@
 #define VIEW_AT		0x100000
 #define VIEW_PAGES	16
 #define VIEW_SIZE	(VIEW_PAGES * PAGE)
+#define PATIENCE_NS	20000000000ULL
 
 #define GUEST_SECRET	0x5ec20000U	/* no public word has a bit of it */
 #define GUEST_PUBLIC	0x00000d00U
@@ -194,17 +195,11 @@ FIXTURE_TEARDOWN(revoke_kvm)
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
 
-/* Where the machine that emulates a machine is fifty times slower, a guest is too. */
-static uint64_t patience_ns(void)
-{
-	return 20000000000ULL * (scaled(100) < 100 ? 8 : 1);
-}
-
 /* Let the guest run and go round its loop a few times. */
 static bool guest_runs(FIXTURE_DATA(revoke_kvm) *self)
 {
 	uint32_t start = atomic_load(&self->report->loops);
-	uint64_t end = now_ns() + patience_ns();
+	uint64_t end = now_ns() + PATIENCE_NS * slowness();
 
 	atomic_store(&self->go, 1);
 	while (atomic_load(&self->report->loops) - start < 10) {
@@ -217,7 +212,7 @@ static bool guest_runs(FIXTURE_DATA(revoke_kvm) *self)
 
 static bool guest_faults(FIXTURE_DATA(revoke_kvm) *self, int faults)
 {
-	uint64_t end = now_ns() + patience_ns();
+	uint64_t end = now_ns() + PATIENCE_NS * slowness();
 
 	while (atomic_load(&self->faults) < faults) {
 		if (now_ns() > end || self->err)

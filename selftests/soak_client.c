@@ -8,14 +8,6 @@
 
 #include <sys/prctl.h>
 
-#ifndef MADV_POPULATE_READ
-#define MADV_POPULATE_READ	22
-#define MADV_POPULATE_WRITE	23
-#endif
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE		25
-#endif
-
 #define GONE	-1 /* in place of a protection: nothing of a view is mapped there */
 
 /* The mapping of this thread: @n pages from page @first of the view. */

@@ -9,13 +9,6 @@
 #include <linux/falloc.h>
 #include <sched.h>
 
-#ifndef MADV_COLLAPSE
-#define MADV_COLLAPSE	25
-#endif
-#ifndef MADV_PAGEOUT
-#define MADV_PAGEOUT	21
-#endif
-
 static const struct {
 	enum source_kind kind;
 	unsigned int pages;

@@ -20,7 +20,7 @@ static uint64_t references;
 
 static uint64_t patience(void)
 {
-	return PATIENCE_NS * (scaled(100) < 100 ? 8 : 1);
+	return PATIENCE_NS * slowness();
 }
 
 /* ---- Processes ---- */
