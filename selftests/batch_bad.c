@@ -7,72 +7,15 @@
  * view does not know. After each the layout is compared page for page with what
  * it was, no change or zap may have been counted, and the file must be nobody's.
  */
-#include "memview_test.h"
+#include "badcalls.h"
 
-#define PAGES	16
-#define SIZE	(PAGES * PAGE)
-#define FILE_ID	31
 #define NEW_ID	32
 #define MAX	MEMVIEW_MAX_FILE_OFFSET
 #define GOOD	9 /* entries that are fine */
 #define U64_MAX	(~0ULL)
 
-FIXTURE(bad)
-{
-	struct klog klog;
-	struct model model;
-	int memfd, fresh;
-	int control;
-	int viewfd;
-	char *mem;
-	struct view_info before;
-	struct memview_batch_op ops[GOOD + 1];
-};
-
-static void map_range(struct __test_metadata *_metadata, FIXTURE_DATA(bad) *self,
-		      unsigned int page, unsigned int n, uint32_t flags)
-{
-	ASSERT_EQ(0, view_map(self->control, self->memfd, page * PAGE, n * PAGE, page * PAGE,
-			      flags));
-	model_map(&self->model, page, n, FILE_ID, page, flags);
-}
-
-FIXTURE_SETUP(bad)
-{
-	ASSERT_EQ(0, klog_start(&self->klog));
-	ASSERT_EQ(0, model_init(&self->model, PAGES));
-	self->memfd = memfd_filled(SIZE, FILE_ID);
-	ASSERT_LE(0, self->memfd);
-	self->control = view_create(SIZE);
-	ASSERT_LE(0, self->control);
-	self->viewfd = view_get_fd(self->control);
-	ASSERT_LE(0, self->viewfd);
-	self->mem = view_mmap(self->viewfd, SIZE, PROT_RW, 0);
-	ASSERT_NE(MAP_FAILED, self->mem);
-	map_range(_metadata, self, 0, 4, MAP_R);
-	map_range(_metadata, self, 4, 4, MAP_RW);
-	map_range(_metadata, self, 10, 5, MAP_RX);
-	EXPECT_LAYOUT(&self->model, self->control, self->mem);
-	ASSERT_EQ(0, view_info(self->control, &self->before));
-}
-
-FIXTURE_TEARDOWN(bad)
-{
-	EXPECT_LAYOUT(&self->model, self->control, self->mem);
-	EXPECT_KLOG_CLEAN(&self->klog);
-}
-
-static void expect_unchanged(struct __test_metadata *_metadata, FIXTURE_DATA(bad) *self,
-			     const char *what)
-{
-	struct view_info info;
-
-	ASSERT_EQ(0, view_info(self->control, &info));
-	EXPECT_EQ(self->before.size, info.size) TH_LOG("%s", what);
-	EXPECT_EQ(self->before.changes, info.changes) TH_LOG("%s", what);
-	EXPECT_EQ(self->before.zaps, info.zaps) TH_LOG("%s", what);
-	EXPECT_LAYOUT(&self->model, self->control, self->mem);
-}
+static int fresh; /* the file that the view does not know */
+static struct memview_batch_op entries[GOOD + 1];
 
 /* Entries that are fine, over all of the view, with room for one at @at. */
 static void make_batch(struct __test_metadata *_metadata, FIXTURE_DATA(bad) *self,
@@ -80,13 +23,13 @@ static void make_batch(struct __test_metadata *_metadata, FIXTURE_DATA(bad) *sel
 {
 	unsigned int i;
 
-	self->fresh = memfd_filled(SIZE, NEW_ID);
-	ASSERT_LE(0, self->fresh);
+	fresh = memfd_filled(SIZE, NEW_ID);
+	ASSERT_LE(0, fresh);
 	for (i = 0; i <= GOOD; i++) {
 		if (i % 3 == 0)
-			self->ops[i] = batch_unmap(i * PAGE, 3 * PAGE);
+			entries[i] = batch_unmap(i * PAGE, 3 * PAGE);
 		else
-			self->ops[i] = batch_map(i % 2 ? self->fresh : self->memfd, i * PAGE,
+			entries[i] = batch_map(i % 2 ? fresh : self->memfd, i * PAGE,
 						 2 * PAGE, (i + 5) * PAGE, i % 2 ? MAP_RW : MAP_R);
 	}
 	ASSERT_LE(at, GOOD);
@@ -96,8 +39,8 @@ static void make_batch(struct __test_metadata *_metadata, FIXTURE_DATA(bad) *sel
 static void expect_released(struct __test_metadata *_metadata, FIXTURE_DATA(bad) *self,
 			    const char *what)
 {
-	EXPECT_EQ(0, fcntl(self->fresh, F_ADD_SEALS, F_SEAL_WRITE)) TH_LOG("%s", what);
-	close(self->fresh);
+	EXPECT_EQ(0, fcntl(fresh, F_ADD_SEALS, F_SEAL_WRITE)) TH_LOG("%s", what);
+	close(fresh);
 }
 
 static void expect_refused(struct __test_metadata *_metadata, FIXTURE_DATA(bad) *self,
@@ -109,9 +52,9 @@ static void expect_refused(struct __test_metadata *_metadata, FIXTURE_DATA(bad) 
 
 	for (i = 0; i < ARRAY_SIZE(places); i++) {
 		make_batch(_metadata, self, places[i]);
-		self->ops[places[i]] = *bad;
+		entries[places[i]] = *bad;
 		failed = ~0U;
-		EXPECT_EQ(-want, view_batch(self->control, self->ops, GOOD + 1, &failed))
+		EXPECT_EQ(-want, view_batch(self->control, entries, GOOD + 1, &failed))
 			TH_LOG("%s, entry %u", what, places[i]);
 		EXPECT_EQ(places[i], failed) TH_LOG("%s", what);
 		expect_unchanged(_metadata, self, what);
@@ -125,11 +68,11 @@ TEST_F(bad, the_rest_is_fine)
 	struct view_info info;
 
 	make_batch(_metadata, self, 0);
-	EXPECT_EQ(0, view_batch(self->control, self->ops, GOOD + 1, NULL));
+	EXPECT_EQ(0, view_batch(self->control, entries, GOOD + 1, NULL));
 	ASSERT_EQ(0, view_info(self->control, &info));
 	EXPECT_EQ(self->before.changes + 1, info.changes);
 	EXPECT_LT(self->before.zaps, info.zaps);
-	EXPECT_EQ(-1, fcntl(self->fresh, F_ADD_SEALS, F_SEAL_WRITE));
+	EXPECT_EQ(-1, fcntl(fresh, F_ADD_SEALS, F_SEAL_WRITE));
 	EXPECT_EQ(0, view_unmap(self->control, 0, SIZE));
 	expect_released(_metadata, self, "unmapped");
 	model_unmap(&self->model, 0, PAGES);
@@ -277,9 +220,9 @@ static int raw(FIXTURE_DATA(bad) *self, struct memview_batch *batch)
 static struct memview_batch whole(FIXTURE_DATA(bad) *self)
 {
 	return (struct memview_batch){
-		.ops = (uintptr_t)self->ops,
+		.ops = (uintptr_t)entries,
 		.nr_ops = GOOD + 1,
-		.op_size = sizeof(self->ops[0]),
+		.op_size = sizeof(entries[0]),
 		.failed = ~0U,
 	};
 }
@@ -327,7 +270,7 @@ TEST_F(bad, entries_of_another_size)
 	for (i = 0; i < ARRAY_SIZE(sizes); i++) {
 		memset(room, 0, sizeof(room));
 		for (n = 0; n <= GOOD; n++)
-			memcpy(room + n * sizes[i], &self->ops[n], sizeof(self->ops[n]));
+			memcpy(room + n * sizes[i], &entries[n], sizeof(entries[n]));
 		batch = whole(self);
 		batch.ops = (uintptr_t)room;
 		batch.op_size = sizes[i];
@@ -357,9 +300,9 @@ TEST_F(bad, array_at_the_end_of_memory)
 	make_batch(_metadata, self, 0);
 	for (i = 0; i <= GOOD; i++) {
 		/* Entry i is the first that is not all there: by a byte, or all. */
-		char *ops = two + PAGE - (i + 1) * sizeof(self->ops[0]) + (i % 2 ? 1 : 40);
+		char *ops = two + PAGE - (i + 1) * sizeof(entries[0]) + (i % 2 ? 1 : 40);
 
-		memcpy(ops, self->ops, two + PAGE - ops);
+		memcpy(ops, entries, two + PAGE - ops);
 		batch.ops = (uintptr_t)ops;
 		EXPECT_EQ(-EFAULT, raw(self, &batch)) TH_LOG("entry %u", i);
 		EXPECT_EQ(i, batch.failed);
@@ -373,9 +316,9 @@ TEST_F(bad, array_at_the_end_of_memory)
 	}
 	expect_unchanged(_metadata, self, "nowhere");
 	expect_released(_metadata, self, "nowhere");
-	batch.ops = (uintptr_t)two + PAGE - (GOOD + 1) * sizeof(self->ops[0]);
+	batch.ops = (uintptr_t)two + PAGE - (GOOD + 1) * sizeof(entries[0]);
 	make_batch(_metadata, self, 0);
-	memcpy((void *)batch.ops, self->ops, sizeof(self->ops));
+	memcpy((void *)batch.ops, entries, sizeof(entries));
 	EXPECT_EQ(0, raw(self, &batch));
 	ASSERT_EQ(0, view_unmap(self->control, 0, SIZE));
 	model_unmap(&self->model, 0, PAGES);
@@ -460,9 +403,9 @@ TEST_F(limit, of_the_result)
 
 	ASSERT_EQ(0, write_file(MAX_RANGES, "6"));
 	/* 3 there, cut in two by one in the middle: 5; and two more: 7. */
-	view->fresh = memfd_filled(SIZE, NEW_ID);
+	fresh = memfd_filled(SIZE, NEW_ID);
 	ops[0] = batch_map(view->memfd, 0, PAGE, PAGE, MAP_R);
-	ops[1] = batch_map(view->fresh, 0, PAGE, 8 * PAGE, MAP_RW);
+	ops[1] = batch_map(fresh, 0, PAGE, 8 * PAGE, MAP_RW);
 	ops[2] = batch_map(view->memfd, 0, PAGE, 9 * PAGE, MAP_R);
 	expect_no_space(_metadata, view, ops, 3, "one too many");
 	expect_released(_metadata, view, "one too many");
