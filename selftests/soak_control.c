@@ -4,170 +4,11 @@
  * and how the model is kept in step
  */
 #define MEMVIEW_TEST_NO_HARNESS
-#include "soak.h"
+#include "soak_span.h"
 
 #include <sched.h>
 
-/* Pages [@first, @first + @n) of a view, with the locks of their regions. */
-struct span {
-	struct soak_view *view;
-	unsigned int first, n;
-	struct shows old[SOAK_PAGES];
-};
-
-static const struct shows nothing = { 0 };
-
-/* ---- Locks and the model ---- */
-
-/*
- * Whoever had the lock was killed, maybe between his request and the model's
- * knowledge of it: what the region has now is not known. Take it all away.
- */
-static void region_recover(struct soak_view *view, unsigned int region)
-{
-	unsigned int page, first = region * REGION_PAGES, last = first + REGION_PAGES, end;
-	struct stat st;
-	int err = 0;
-
-	for (page = first; page < last; page++)
-		view_begin(view, page, nothing);
-	if (fstat(view->control, &st))
-		soak_fail("fstat of a control fd: %m");
-	view->size = st.st_size;
-	end = (view->size + PAGE - 1) / PAGE;
-	if (end > first)
-		err = view_unmap(view->control, first * PAGE,
-				 ((end < last ? end : last) - first) * PAGE);
-	if (err)
-		soak_fail("region %u cannot be unmapped after a kill: %d", region, err);
-	for (page = first; page < last; page++)
-		view_end(view, page);
-}
-
-void region_lock(struct soak_view *view, unsigned int region)
-{
-	int err = pthread_mutex_lock(&view->lock[region]);
-
-	if (err == EOWNERDEAD) {
-		region_recover(view, region);
-		err = pthread_mutex_consistent(&view->lock[region]);
-	}
-	if (err)
-		soak_fail("lock of region %u: %d", region, err);
-}
-
-void region_unlock(struct soak_view *view, unsigned int region)
-{
-	pthread_mutex_unlock(&view->lock[region]);
-}
-
-static void span_lock(struct span *span)
-{
-	unsigned int region, page;
-
-	for (region = span->first / REGION_PAGES; region * REGION_PAGES < span->first + span->n;
-	     region++)
-		region_lock(span->view, region);
-	for (page = span->first; page < span->first + span->n; page++)
-		span->old[page] = view_now(span->view, page);
-}
-
-static void span_unlock(struct span *span)
-{
-	unsigned int region;
-
-	for (region = span->first / REGION_PAGES; region * REGION_PAGES < span->first + span->n;
-	     region++)
-		region_unlock(span->view, region);
-}
-
-static bool span_within(const struct span *span)
-{
-	return (span->first + span->n) * PAGE <= (span->view->size + PAGE - 1) / PAGE * PAGE;
-}
-
-/* The model has the span show this, and then it does. */
-static void span_begin(struct span *span, struct shows shows)
-{
-	unsigned int i;
-
-	atomic_store(&span->view->hot, span->first);
-	for (i = 0; i < span->n; i++) {
-		view_begin(span->view, span->first + i, shows);
-		shows.page += !!shows.file;
-	}
-}
-
-static void span_end(struct span *span, uint32_t id)
-{
-	unsigned int page;
-
-	for (page = span->first; page < span->first + span->n; page++) {
-		view_end(span->view, page);
-		span->view->id[page] = id;
-	}
-}
-
-/* It never did. */
-static void span_cancel(struct span *span)
-{
-	unsigned int page;
-
-	for (page = span->first; page < span->first + span->n; page++) {
-		view_begin(span->view, page, span->old[page]);
-		view_end(span->view, page);
-	}
-}
-
-static char *own_mapping(struct soak_view *view)
-{
-	static __thread char *mem[SOAK_VIEWS];
-	char **own = &mem[view - world->view];
-
-	if (!*own) {
-		*own = view_mmap(view->viewfd, SOAK_SIZE, PROT_RW | PROT_EXEC, 0);
-		if (*own == MAP_FAILED)
-			soak_fail("mmap of a view: %m");
-	}
-	return *own;
-}
-
-/* What the controller itself sees when its call has returned. */
-static void span_look(const struct span *span)
-{
-	unsigned int page = span->first + soak_below(span->n);
-
-	soak_access(span->view, page, own_mapping(span->view) + page * PAGE, PROT_RW | PROT_EXEC,
-		    soak_access_op());
-}
-
-/* Is this error, or this success, what the policies of the time make of a request? */
-static bool policy_fits(uint64_t before, int err)
-{
-	uint64_t after = atomic_load(&world->policy);
-
-	if (before != after || (before & 3) == POLICY_CHANGING)
-		return err == 0 || err == POLICY_ERR;
-	return err == ((before & 3) == POLICY_REFUSES ? POLICY_ERR : 0);
-}
-
 /* ---- Requests ---- */
-
-static void random_span(struct span *span)
-{
-	span->view = &world->view[soak_below(SOAK_VIEWS)];
-	span->first = soak_view_page();
-	span->n = 1 + soak_below(!soak_below(8) ? SOAK_PAGES : world->width < 12 ? 3 : 12);
-	if (span->n > SOAK_PAGES - span->first)
-		span->n = SOAK_PAGES - span->first;
-}
-
-static uint32_t random_flags(void)
-{
-	static const uint32_t flags[] = { MAP_R, MAP_RW, MAP_RX, MAP_RWX, MAP_RW, MAP_RWX };
-
-	return flags[soak_below(ARRAY_SIZE(flags))];
-}
 
 static void map_locked(struct span *span, struct shows shows, enum op op)
 {
@@ -203,7 +44,7 @@ static void op_map(void)
 	struct shows shows = { .file = file - world->file, .flags = random_flags() };
 	struct span span;
 
-	random_span(&span);
+	span_random(&span);
 	if (span.n > file->pages)
 		span.n = file->pages;
 	shows.page = soak_below(file->pages - span.n + 1) % world->width;
@@ -223,7 +64,7 @@ static void op_remap(void)
 	struct shows shows;
 	struct span span;
 
-	random_span(&span);
+	span_random(&span);
 	for (i = 0; i < times && !atomic_load(&world->stop); i++) {
 		span_lock(&span);
 		shows = span.old[span.first];
@@ -244,7 +85,7 @@ static void op_unmap(void)
 	bool within;
 	int err;
 
-	random_span(&span);
+	span_random(&span);
 	span_lock(&span);
 	entry = log_begin(OP_UNMAP);
 	entry->view = span.view - world->view;
@@ -252,7 +93,7 @@ static void op_unmap(void)
 	entry->n = span.n;
 	within = span_within(&span);
 	if (within)
-		span_begin(&span, nothing);
+		span_begin(&span, shows_nothing);
 	err = view_unmap(span.view->control, span.first * PAGE, span.n * PAGE);
 	if (within)
 		span_end(&span, 0);
@@ -280,7 +121,7 @@ static void op_resize(void)
 	entry = log_begin(OP_RESIZE);
 	entry->view = all.view - world->view;
 	entry->page = gone.first;
-	span_begin(&gone, nothing);
+	span_begin(&gone, shows_nothing);
 	err = view_resize(all.view->control, size);
 	span_end(&gone, 0);
 	all.view->size = size;
@@ -418,7 +259,7 @@ static void look(void)
 {
 	struct span span;
 
-	random_span(&span);
+	span_random(&span);
 	span_look(&span);
 }
 
@@ -430,7 +271,7 @@ void controller_step(void)
 	} ops[] = {
 		{ OP_MAP, op_map },	    { OP_MAP, op_map },	    { OP_MAP, op_map },
 		{ OP_MAP, op_map },	    { OP_MAP, op_map },	    { OP_MAP, op_map },
-		{ OP_REMAP, op_remap },	    { OP_REMAP, op_remap }, { OP_UNMAP, op_unmap },
+		{ OP_REMAP, op_remap },	    { OP_REMAP, op_remap }, { OP_UNMAP, op_unmap },	    { OP_BATCH, op_batch }, { OP_BATCH, op_batch },
 		{ OP_UNMAP, op_unmap },	    { OP_RESIZE, op_resize }, { OP_VIEWFD, op_viewfd },
 		{ OP_PRIVATE, op_private }, { OP_BAD, op_bad },	    { OP_READ, look },
 		{ OP_READ, look },

@@ -15,6 +15,7 @@ const char *const op_names[OPS] = {
 	[OP_MAP] = "map",
 	[OP_REMAP] = "remap",
 	[OP_UNMAP] = "unmap",
+	[OP_BATCH] = "batch",
 	[OP_RESIZE] = "resize",
 	[OP_VIEWFD] = "viewfd",
 	[OP_PRIVATE] = "private-view",
