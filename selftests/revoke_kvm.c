@@ -253,7 +253,7 @@ static int apply(FIXTURE_DATA(revoke_kvm) *self, enum change change)
  * Catches: a zap that does not tell the MMU notifiers of the client's mm, or a
  * page that KVM got at by another way than the client's page table.
  */
-TEST_F(revoke_kvm, guest_loses_the_page)
+TEST_F_TIMEOUT(revoke_kvm, guest_loses_the_page, 300)
 {
 	const int rounds = scaled(60);
 	int round, change, faults = 0;
