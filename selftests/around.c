@@ -49,6 +49,8 @@ FIXTURE_SETUP(around)
 	ASSERT_EQ(0, klog_start(&self->klog));
 	SOURCE_OPEN_OR_SKIP(&self->src, variant->kind, SIZE);
 	ASSERT_EQ(0, source_fill(&self->src, FILE_ID));
+	/* Pages that are being written to disk are locked for a moment: faults leave them out. */
+	ASSERT_EQ(0, fsync(self->src.fd));
 	self->control = view_create(SIZE);
 	ASSERT_LE(0, self->control);
 	ASSERT_EQ(0, view_map(self->control, self->src.fd, 0, SIZE, 0, MAP_RW));

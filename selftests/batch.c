@@ -47,6 +47,8 @@ FIXTURE_SETUP(batch)
 	for (i = 0; i < FILES; i++) {
 		SOURCE_OPEN_OR_SKIP(&self->src[i], variant->kind, FILE_PAGES * PAGE);
 		ASSERT_EQ(0, source_fill(&self->src[i], FILE_ID + i));
+		/* Write-back takes PTEs away. */
+		ASSERT_EQ(0, fsync(self->src[i].fd));
 	}
 	self->control = view_create(SIZE);
 	ASSERT_LE(0, self->control);
