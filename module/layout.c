@@ -30,21 +30,14 @@ int memview_layout_cache_create(void)
 
 void memview_layout_cache_destroy(void)
 {
-	/* Objects on their way through kfree_rcu() must be back first. */
-	rcu_barrier();
 	kmem_cache_destroy(range_cache);
 }
 
 void memview_layout_init(struct memview_layout *layout)
 {
 	init_rwsem(&layout->lock);
-	/*
-	 * Gaps are not looked for, but the inner nodes of a tree that tracks
-	 * none keep metadata in their last slot, which mt_free_walk() takes for
-	 * a child when it frees a big tree in RCU mode.
-	 */
-	mt_init_flags(&layout->tree, MT_FLAGS_USE_RCU | MT_FLAGS_LOCK_EXTERN |
-					     MT_FLAGS_ALLOC_RANGE);
+	/* Who looks at it has the lock: RCU need not be able to read it. */
+	mt_init_flags(&layout->tree, MT_FLAGS_LOCK_EXTERN);
 	mt_set_external_lock(&layout->tree, &layout->lock);
 	layout->changes = 0;
 	layout->nr_ranges = 0;
@@ -81,8 +74,7 @@ struct memview_range *memview_range_alloc(struct memview_source *source,
 
 /**
  * memview_range_put - give a reference back
- * @range: The last one frees the object after a grace period, since faults
- *	look at objects under RCU before they own a reference.
+ * @range: The last one frees the object.
  *
  * Context: May sleep: the source may go with it.
  */
@@ -91,7 +83,7 @@ void memview_range_put(struct memview_range *range)
 	if (!refcount_dec_and_test(&range->refs))
 		return;
 	memview_source_put(range->source);
-	kfree_rcu(range, rcu);
+	kmem_cache_free(range_cache, range);
 }
 
 /* What a change does to the numbers of a layout. */

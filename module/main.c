@@ -216,6 +216,8 @@ static void __exit memview_exit(void)
 	misc_deregister(&device);
 	memview_source_exit();
 	memview_watch_exit();
+	/* The last views are freed after a grace period, by code of this module. */
+	rcu_barrier();
 	memview_layout_cache_destroy();
 }
 

@@ -63,7 +63,6 @@ struct memview_source;
  *	when a change splits it. Guarded by view->change_lock.
  * @rb: Node in the source's tree of ranges.
  * @subtree_last: Of that tree.
- * @rcu: Frees it.
  * @next_dead: Next on the list of ranges that a change has taken away, or that
  *	did not get in.
  *
@@ -80,10 +79,7 @@ struct memview_range {
 	unsigned long entries;
 	struct rb_node rb;
 	unsigned long subtree_last;
-	union {
-		struct rcu_head rcu;
-		struct memview_range *next_dead;
-	};
+	struct memview_range *next_dead;
 };
 
 /* The page of its source that a range shows at a page of the view. */
