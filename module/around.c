@@ -253,6 +253,7 @@ vm_fault_t memview_map_around(struct memview_view *view,
 	stride = this_stride(view, vmf);
 	if (is_missing(stride, vmf))
 		return 0;
+	memview_touch(met->range);
 	span = choose_span(stride, met, vmf);
 	ret = span.first == span.last ? map_one(met->range, vmf) :
 					map_span(met->range, vmf, span);

@@ -61,8 +61,10 @@ static int commit(struct memview_view *view, const struct memview_met *met,
 
 	memview_insertion_vma(&vma, vmf, met->range);
 	down_read(&view->layout.lock);
-	if (!has_changed(view, met, vmf))
+	if (!has_changed(view, met, vmf)) {
+		memview_touch(met->range);
 		err = vm_insert_page(&vma, vmf->address, page);
+	}
 	up_read(&view->layout.lock);
 	return err;
 }

@@ -9,7 +9,8 @@
  * after the zap.
  *
  * Only changes write to the tree, and one at a time: what one of them has found
- * is still so when it has the lock for writing.
+ * is still so when it has the lock for writing. But whether a range is touched,
+ * faults may change until then.
  *
  * Nothing here knows of page tables, files or BPF.
  */
@@ -162,33 +163,42 @@ static struct numbers look(struct memview_layout *layout,
 }
 
 /* As look_below() has counted; the tree is stored to right after. */
-static void drop_entries(struct memview_layout *layout, pgoff_t first,
-			 pgoff_t last, struct memview_range **dead)
+static void drop_below(struct memview_layout *layout,
+		       struct memview_piece *piece,
+		       const struct memview_piece *end,
+		       struct memview_range **dead)
 {
-	MA_STATE(mas, &layout->tree, first, first);
-	struct memview_range *range;
+	MA_STATE(mas, &layout->tree, piece->first, piece->first);
+	const pgoff_t first = piece->first, last = end[-1].last;
+	struct memview_range *old;
 
-	mas_for_each(&mas, range, last) {
+	mas_for_each(&mas, old, last) {
 		if (mas.index < first && mas.last > last) {
-			range->entries++;
+			old->entries++;
 		} else if (mas.index >= first && mas.last <= last &&
-			   --range->entries == 0) {
-			range->next_dead = *dead;
-			*dead = range;
+			   --old->entries == 0) {
+			old->next_dead = *dead;
+			*dead = old;
 		}
+		while (piece->last < mas.index)
+			piece++;
+		piece->touched |= old->touched;
+		while (piece->last < mas.last && piece + 1 < end)
+			(++piece)->touched |= old->touched;
 		cond_resched();
 	}
 }
 
-static void drop_below(struct memview_layout *layout,
-		       struct memview_piece *piece, struct memview_piece *end,
-		       struct memview_range **dead)
+static void drop_all(struct memview_layout *layout, struct memview_piece *piece,
+		     const struct memview_piece *end,
+		     struct memview_range **dead)
 {
 	struct memview_piece *next;
 
 	for (; piece < end; piece = next) {
 		next = span_end(piece, end);
-		drop_entries(layout, piece->first, next[-1].last, dead);
+		if (next > piece + 1 || piece->pages)
+			drop_below(layout, piece, next, dead);
 	}
 }
 
@@ -204,8 +214,11 @@ static struct memview_piece *skip_holes(struct memview_piece *piece,
 static void store(struct ma_state *mas, struct memview_piece *piece)
 {
 	mas_store_prealloc(mas, piece->range);
-	if (piece->range)
-		piece->range->entries++;
+	if (!piece->range)
+		return;
+	piece->range->entries++;
+	/* By another piece it may have PTEs already. */
+	piece->range->touched |= piece->touched && !piece->zap;
 }
 
 /*
@@ -227,7 +240,7 @@ static int store_all(struct memview_layout *layout,
 	err = mas_preallocate(&mas, piece->range, GFP_KERNEL_ACCOUNT);
 	if (err)
 		return err;
-	drop_below(layout, pieces, end, dead);
+	drop_all(layout, pieces, end, dead);
 	store(&mas, piece);
 	while ((piece = skip_holes(piece + 1, end)) < end) {
 		mas_set_range(&mas, piece->first, piece->last);
@@ -281,10 +294,11 @@ int memview_layout_change(struct memview_layout *layout,
  */
 struct memview_range *memview_layout_clear(struct memview_layout *layout)
 {
+	struct memview_piece all = { .last = ULONG_MAX };
 	struct memview_range *dead = NULL;
 
 	down_write(&layout->lock);
-	drop_entries(layout, 0, ULONG_MAX, &dead);
+	drop_below(layout, &all, &all + 1, &dead);
 	__mt_destroy(&layout->tree);
 	layout->nr_ranges = 0;
 	layout->nr_pages = 0;

@@ -59,6 +59,9 @@ struct memview_source;
  * @flags: Of enum memview_map_flags.
  * @refs: One of the layout, or of the change that brings it there; one per
  *	fault in flight.
+ * @touched: A client may have PTEs by it, or by one that it has followed without
+ *	a zap. Faults set it with layout->lock held for reading, changes look
+ *	at it with that held for writing.
  * @entries: How many entries of the layout point here: none at first, several
  *	when a change splits it. Guarded by view->change_lock.
  * @rb: Node in the source's tree of ranges.
@@ -76,6 +79,7 @@ struct memview_range {
 	pgoff_t file_first;
 	u32 flags;
 	refcount_t refs;
+	bool touched;
 	unsigned long entries;
 	struct rb_node rb;
 	unsigned long subtree_last;
@@ -107,9 +111,10 @@ static inline bool memview_in_file(const struct address_space *mapping,
  * @pages: How many pages of the span had a range.
  * @zap: What was there is taken away: its PTEs must go.
  * @moved: What was there, and stays, belonged to another source.
+ * @touched: There may be PTEs of what was there.
  *
  * The pieces of a change are disjoint, and in the order of their pages. The
- * layout fills in @pages, @zap and @moved, all zero before.
+ * layout fills in what follows @range, all zero before.
  */
 struct memview_piece {
 	pgoff_t first;
@@ -118,13 +123,15 @@ struct memview_piece {
 	unsigned long pages;
 	bool zap;
 	bool moved;
+	bool touched;
 };
 
 /**
  * struct memview_layout - which range is where
  * @tree: Range objects by page of the view. Under @lock.
  * @lock: Held for writing while the tree changes, for reading from the last
- *	look at the tree to the PTE: no PTE can outlive the zap of a change.
+ *	look at the tree to the PTE: no PTE can outlive the zap of a change, nor
+ *	come by a range that the change has found untouched.
  * @changes: How often @tree has changed, a batch once; under @lock.
  * @nr_ranges: Entries of @tree.
  * @nr_pages: Pages that have a range.
@@ -255,6 +262,14 @@ struct memview_view {
 	struct memview_stats __percpu *stats;
 	struct rcu_head rcu;
 };
+
+/* A PTE is about to come by a range of the layout, whose lock the caller holds. */
+static inline void memview_touch(struct memview_range *range)
+{
+	lockdep_assert_held(&range->source->view->layout.lock);
+	if (!READ_ONCE(range->touched))
+		WRITE_ONCE(range->touched, true);
+}
 
 #define memview_count(view, what) this_cpu_inc((view)->stats->what)
 
@@ -398,7 +413,7 @@ struct page *memview_cached_page(const struct memview_range *range,
 
 /* zap.c */
 void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,
-		 enum memview_cause cause);
+		 enum memview_cause cause, bool touched);
 void memview_zap_vma(struct vm_area_struct *vma, unsigned long start,
 		     unsigned long end);
 

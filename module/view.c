@@ -137,21 +137,24 @@ static void zap_pieces(struct memview_view *view,
 		       enum memview_cause cause)
 {
 	const struct memview_piece *piece, *from = NULL, *to = NULL;
+	bool touched = false;
 
 	for (piece = pieces; piece < pieces + nr; piece++) {
 		if (from && ((piece->pages && !piece->zap) ||
 			     piece->first != piece[-1].last + 1)) {
-			memview_zap(view, from->first, to->last, cause);
+			memview_zap(view, from->first, to->last, cause, touched);
 			from = NULL;
+			touched = false;
 		}
 		if (!piece->zap)
 			continue;
 		if (!from)
 			from = piece;
 		to = piece;
+		touched |= piece->touched;
 	}
 	if (from)
-		memview_zap(view, from->first, to->last, cause);
+		memview_zap(view, from->first, to->last, cause, touched);
 }
 
 /* Nobody on his way through a file's watches shall miss PTEs that stay. */
@@ -160,7 +163,7 @@ static void settle_pieces(const struct memview_piece *pieces, unsigned int nr)
 	const struct memview_piece *piece;
 
 	for (piece = pieces; piece < pieces + nr; piece++)
-		if (piece->moved && !piece->zap)
+		if (piece->moved && piece->touched && !piece->zap)
 			memview_watch_settle(piece->range->source);
 }
 

@@ -125,7 +125,8 @@ static bool invalidate(struct mmu_interval_notifier *notifier,
 		lockdep_off();
 		memview_zap(source->view,
 			    range->first + (from - range->file_first),
-			    range->first + (to - range->file_first), cause);
+			    range->first + (to - range->file_first), cause,
+			    true);
 		lockdep_on();
 	}
 	up_read(&source->ranges_lock);

@@ -14,6 +14,7 @@
  * @first: First page.
  * @last: Last page.
  * @cause: Why, for the tracepoint.
+ * @touched: There may be PTEs. If not, there is nothing to look for.
  *
  * When this returns, no CPU has a translation for the span that was made
  * before the call, KVM's included. Faults that commit during the call may
@@ -22,13 +23,14 @@
  * Context: May sleep. Takes the i_mmap lock of the view. Does not allocate.
  */
 void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,
-		 enum memview_cause cause)
+		 enum memview_cause cause, bool touched)
 {
 	bool tracing = trace_memview_zap_enabled();
 	u64 start = tracing ? ktime_get_ns() : 0;
 
-	unmap_mapping_pages(view->inode->i_mapping, first, last - first + 1,
-			    false);
+	if (touched)
+		unmap_mapping_pages(view->inode->i_mapping, first,
+				    last - first + 1, false);
 	memview_count(view, zaps);
 	if (tracing)
 		trace_memview_zap(&view->bpf, first, last, cause,
