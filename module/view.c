@@ -142,7 +142,8 @@ static void zap_pieces(struct memview_view *view,
 	for (piece = pieces; piece < pieces + nr; piece++) {
 		if (from && ((piece->pages && !piece->zap) ||
 			     piece->first != piece[-1].last + 1)) {
-			memview_zap(view, from->first, to->last, cause, touched);
+			memview_zap(view, from->first, to->last, cause,
+				    touched);
 			from = NULL;
 			touched = false;
 		}
