@@ -15,7 +15,7 @@ PREFIX	?= /usr/local
 MODDIR	?= /lib/modules/$(KREL)/updates
 COMPLETION := $(PREFIX)/share/bash-completion/completions/memviewctl
 
-export KREL BUILD
+export KREL BUILD DESTDIR PREFIX
 
 .DEFAULT_GOAL := all
 
@@ -77,11 +77,12 @@ install: ## install what `make` has built (DESTDIR, PREFIX)
 	install -D -m 644 scripts/70-memview.rules $(DESTDIR)/usr/lib/udev/rules.d/70-memview.rules
 	install -D -m 644 include/uapi/linux/memview.h $(DESTDIR)$(PREFIX)/include/linux/memview.h
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/bin/memview-demo $(BUILD)/bin/memviewctl
+	@$(MAKE) --no-print-directory -C userspace/libmemview install
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/memview/bpf $(BUILD)/bpf/policy_*.bpf.o
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/memview bpf/*.bt
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 userspace/man/memviewctl.8
 	install -D -m 644 userspace/completion/memviewctl $(DESTDIR)$(COMPLETION)
-	@[ -n "$(DESTDIR)" ] || { depmod $(KREL); udevadm control --reload 2>/dev/null || true; }
+	@[ -n "$(DESTDIR)" ] || { depmod $(KREL); ldconfig; udevadm control --reload 2>/dev/null || true; }
 	@echo "installed; 'modprobe memview' loads it, 'memviewctl doctor' says what else is missing"
 
 uninstall: ## remove what install has put there
@@ -89,6 +90,7 @@ uninstall: ## remove what install has put there
 		$(DESTDIR)$(PREFIX)/include/linux/memview.h $(DESTDIR)$(PREFIX)/bin/memview-demo \
 		$(DESTDIR)$(PREFIX)/bin/memviewctl $(DESTDIR)$(PREFIX)/share/man/man8/memviewctl.8 \
 		$(DESTDIR)$(COMPLETION)
+	@$(MAKE) --no-print-directory -C userspace/libmemview uninstall
 	rm -rf $(DESTDIR)$(PREFIX)/lib/memview $(DESTDIR)$(PREFIX)/share/memview
 	@[ -n "$(DESTDIR)" ] || depmod $(KREL)
 

@@ -4,14 +4,15 @@
  *
  * Two processes: the *controller* owns the view and walks through a table of
  * steps; the *client* has nothing but a socket, over which it is told what to
- * touch and answers with what it saw. See demo_link.c for the protocol. The
+ * touch and answers with what it saw: to one request one answer, after any
+ * number of progress messages. The view fd travels with OP_ATTACH. The
  * *operator* of the machine is a child process for each thing that is done
  * from outside: see demo_operator.c.
  */
 #ifndef MEMVIEW_DEMO_H
 #define MEMVIEW_DEMO_H
 
-#include <linux/memview.h>
+#include <libmemview.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -139,10 +140,6 @@ struct demo_answer {
 		char text[120];
 	};
 };
-
-/* demo_link.c: both ends of the socket */
-int link_send(int sock, const void *message, size_t size, int fd);
-int link_receive(int sock, void *message, size_t size, int *fd);
 
 /* demo_client.c */
 int client_main(int sock);

@@ -269,7 +269,7 @@ static void do_hash(struct state *state, const struct demo_request *request,
 		answer->signal = guarded(touch_hash, &chunk);
 		done += chunk.size;
 		progress.value = done;
-		link_send(state->sock, &progress, sizeof(progress), -1);
+		memview_send(state->sock, -1, &progress, sizeof(progress));
 	}
 	EVP_DigestFinal_ex(chunk.context, answer->digest, NULL);
 	EVP_MD_CTX_free(chunk.context);
@@ -458,11 +458,11 @@ int client_main(int sock)
 	prctl(PR_SET_NAME, "memview-client");
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	catch_signals();
-	while (!link_receive(sock, &request, sizeof(request), &fd)) {
+	while (!memview_receive(sock, &fd, &request, sizeof(request))) {
 		struct demo_answer answer = { .op = request.op };
 
 		obey(&state, &request, &answer, fd);
-		if (link_send(sock, &answer, sizeof(answer), -1))
+		if (memview_send(sock, -1, &answer, sizeof(answer)))
 			break;
 	}
 	return 0;

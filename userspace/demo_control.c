@@ -7,12 +7,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <json-c/json.h>
-#include <linux/memview.h>
 #include <linux/mman.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
@@ -129,35 +127,27 @@ uint64_t now_ns(void)
 int map_range(struct demo *demo, int fd, uint64_t at, uint64_t size,
 	      uint32_t flags)
 {
-	struct memview_map_fd_info info = {
-		.fd = fd,
-		.flags = flags,
-		.size = (size + PAGE - 1) & ~(PAGE - 1),
-		.mem_offset = at,
-	};
+	int error = memview_map(demo->control, at, fd, 0,
+				(size + PAGE - 1) & ~(PAGE - 1), flags);
 
-	if (ioctl(demo->control, MEMVIEW_MAP_FD, &info))
-		return -errno;
-	demo->changes++;
-	return 0;
+	demo->changes += !error;
+	return error;
 }
 
 int unmap_range(struct demo *demo, uint64_t at, uint64_t size)
 {
-	struct memview_unmap_fd_info info = { .mem_offset = at, .size = size };
+	int error = memview_unmap(demo->control, at, size);
 
-	if (ioctl(demo->control, MEMVIEW_UNMAP_FD, &info))
-		return -errno;
-	demo->changes++;
-	return 0;
+	demo->changes += !error;
+	return error;
 }
 
 int resize_view(struct demo *demo, uint64_t size)
 {
-	if (ftruncate(demo->control, size))
-		return -errno;
-	demo->changes++;
-	return 0;
+	int error = memview_resize(demo->control, size);
+
+	demo->changes += !error;
+	return error;
 }
 
 /* Calls back for each "memview-NAME:\tVALUE" in the control fd's fdinfo. */

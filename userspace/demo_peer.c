@@ -5,11 +5,9 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/memview.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -85,7 +83,7 @@ bool tell(struct demo *demo, const struct demo_request *request, int fd)
 
 	if (client->lost[0])
 		return false;
-	error = link_send(client->sock, request, sizeof(*request), fd);
+	error = memview_send(client->sock, fd, request, sizeof(*request));
 	return error ? lose(client, error) : true;
 }
 
@@ -99,8 +97,8 @@ bool hear(struct demo *demo, struct demo_answer *answer)
 	do {
 		if (poll(&wait, 1, ANSWER_LIMIT_MS) <= 0)
 			return lose(client, -ETIMEDOUT);
-		error = link_receive(client->sock, answer, sizeof(*answer),
-				     NULL);
+		error = memview_receive(client->sock, NULL, answer,
+					sizeof(*answer));
 		if (error)
 			return lose(client, error);
 		if (answer->progress)
@@ -188,9 +186,9 @@ bool attach(struct demo *demo, struct outcome *outcome)
 	bool ok;
 
 	error = client_start(&demo->client);
-	view = ioctl(demo->control, MEMVIEW_GET_VIEWFD);
+	view = memview_get_viewfd(demo->control);
 	if (error || view < 0) {
-		see_errno(outcome, error ? error : -errno);
+		see_errno(outcome, error ? error : view);
 		return false;
 	}
 	ok = asked(demo, outcome, &request, view, &answer);
