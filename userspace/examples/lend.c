@@ -93,7 +93,7 @@ int main(void)
 	check(memview_send(sock, viewfd, &job, sizeof(job)), "send the view");
 	close(viewfd);
 
-	strcpy(buffer, "lent, and taken back");
+	snprintf(buffer, SIZE, "lent, and taken back");
 	check(memview_map(view, 0, memfd, 0, SIZE, READ_WRITE), "lend");
 	check(memview_send(sock, -1, &job, sizeof(job)), "send a job");
 	check(memview_receive(sock, NULL, &job, sizeof(job)), "receive");

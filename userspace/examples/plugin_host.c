@@ -27,6 +27,7 @@
 #define INPUT 0UL
 #define OUTPUT SIZE
 #define PATIENCE_MS 300
+#define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
 struct plugin {
 	const char *name;
@@ -154,7 +155,7 @@ int main(void)
 		err(EXIT_FAILURE, "mmap");
 	for (size_t i = 0; i < SIZE / sizeof(*buffers); i++)
 		buffers[i] = 1;
-	for (size_t i = 0; i < sizeof(plugins) / sizeof(plugins[0]); i++)
+	for (size_t i = 0; i < ARRAY_SIZE(plugins); i++)
 		host(&plugins[i], memfd, buffers);
 	for (size_t i = 0; i < SIZE / sizeof(*buffers); i++)
 		if (buffers[i] != 1)

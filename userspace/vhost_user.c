@@ -1,0 +1,447 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * memview-vhost-user - stands between a vhost-user frontend and its backend, so
+ * that the backend has views of guest memory and never the memory itself
+ *
+ * This file parses, listens, and starts a process for each session.
+ */
+#include <argp.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "vhost_user.h"
+
+#define SESSIONS_MAX 256
+/* Operators that have connected and not asked yet. */
+#define ASKING_MAX 16
+#define MOST_GRACE 3600000
+
+const char *argp_program_version = "memview-vhost-user 1.0";
+
+/**
+ * struct child - a session
+ * @pid: 0 if the place is free.
+ * @sock: On which requests of operators are passed on.
+ */
+struct child {
+	pid_t pid;
+	unsigned int id;
+	int sock;
+};
+
+/**
+ * struct proxy - the main process
+ * @last: The number of the latest session.
+ * @asking: Connections of operators; -1 where there is none.
+ */
+struct proxy {
+	struct options options;
+	sigset_t signals;
+	int listener;
+	int control;
+	int signal;
+	unsigned int last;
+	struct child children[SESSIONS_MAX];
+	int asking[ASKING_MAX];
+};
+
+static const char doc[] =
+	"Relay the vhost-user protocol between a frontend (QEMU, libblkio, DPDK's "
+	"virtio-user) and a backend (qemu-storage-daemon, virtiofsd, DPDK's "
+	"vhost), neither of which knows. In place of guest memory the backend is "
+	"given memory views, which are taken back when the frontend takes the "
+	"memory away, resets the device or disconnects, or when an operator says "
+	"so.\v"
+	"With --control and a command, talks to a memview-vhost-user that runs:\n"
+	"\n"
+	"  list                                 sessions, regions, views\n"
+	"  revoke SESSION|all [ADDRESS SIZE]    take guest memory away\n"
+	"  read-only SESSION|all [ADDRESS SIZE] let the backend read it only\n"
+	"  restore SESSION|all [ADDRESS SIZE]   undo both\n"
+	"\n"
+	"EXAMPLES\n"
+	"  memview-vhost-user --frontend /run/disk.sock --backend /run/qsd.sock\n"
+	"  memview-vhost-user --control /run/disk.ctl revoke 1 0x40000000 64M\n"
+	"\n"
+	"memview-vhost-user(8) says more.\n";
+
+static const struct argp_option argp_options[] = {
+	{ "frontend", 'f', "PATH", 0, "Listen for frontends there", 0 },
+	{ "backend", 'b', "PATH", 0, "Connect to the backend there", 0 },
+	{ "control", 'c', "PATH", 0, "Listen for operators there", 0 },
+	{ "policy", 'p', "NAME", 0,
+	  "Begin no session unless this BPF policy is attached and enforces",
+	  0 },
+	{ "grace", 'g', "MS", 0,
+	  "When the frontend goes, let the backend end by itself for so long "
+	  "before memory is taken back (default: 0)",
+	  0 },
+	{ "verbose", 'v', NULL, 0, "Report each message", 0 },
+	{}
+};
+
+/**
+ * struct arguments - what is parsed
+ * @words: The command for a memview-vhost-user that runs.
+ */
+struct arguments {
+	struct options options;
+	char **words;
+	int nr_words;
+};
+
+static const char *parse_path(struct argp_state *state, const char *path)
+{
+	struct sockaddr_un address;
+
+	if (!*path || strlen(path) >= sizeof(address.sun_path))
+		argp_error(state, "'%s': a socket's path has 1 to %zu bytes",
+			   path, sizeof(address.sun_path) - 1);
+	return path;
+}
+
+static unsigned int parse_grace(struct argp_state *state, const char *text)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10);
+
+	if (*text < '0' || *text > '9' || *end || number > MOST_GRACE)
+		argp_error(state, "--grace: '%s' is no number from 0 to %d",
+			   text, MOST_GRACE);
+	return number;
+}
+
+static error_t parse_option(int key, char *arg, struct argp_state *state)
+{
+	struct arguments *arguments = state->input;
+	struct options *options = &arguments->options;
+
+	switch (key) {
+	case 'f':
+		options->frontend = parse_path(state, arg);
+		return 0;
+	case 'b':
+		options->backend = parse_path(state, arg);
+		return 0;
+	case 'c':
+		options->control = parse_path(state, arg);
+		return 0;
+	case 'p':
+		options->policy = arg;
+		return 0;
+	case 'g':
+		options->grace = parse_grace(state, arg);
+		return 0;
+	case 'v':
+		options->verbose = true;
+		return 0;
+	case ARGP_KEY_ARGS:
+		arguments->words = state->argv + state->next;
+		arguments->nr_words = state->argc - state->next;
+		return 0;
+	case ARGP_KEY_END:
+		if (arguments->nr_words && !options->control)
+			argp_error(state, "--control PATH says whom to ask");
+		if (!arguments->nr_words &&
+		    (!options->frontend || !options->backend))
+			argp_error(state, "--frontend PATH and --backend PATH "
+					  "are needed");
+		return 0;
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+}
+
+static const struct argp argp = {
+	.options = argp_options,
+	.parser = parse_option,
+	.args_doc = "[COMMAND...]",
+	.doc = doc,
+};
+
+/* A socket that nobody listens to any more is in the way. */
+static void remove_stale(const char *path, int type,
+			 const struct sockaddr_un *address)
+{
+	int sock = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
+	struct stat stat;
+
+	if (!lstat(path, &stat) && S_ISSOCK(stat.st_mode) &&
+	    connect(sock, (const struct sockaddr *)address, sizeof(*address)) &&
+	    errno == ECONNREFUSED)
+		unlink(path);
+	close(sock);
+}
+
+static int listen_at(const char *path, int type)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int sock = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+	remove_stale(path, type, &address);
+	if (sock >= 0 &&
+	    !bind(sock, (struct sockaddr *)&address, sizeof(address)) &&
+	    !listen(sock, 16))
+		return sock;
+	say(0, "cannot listen at %s: %s%s", path, strerror(errno),
+	    errno == EADDRINUSE ? " (another process does)" : "");
+	exit(EXIT_FAILURE);
+}
+
+/* Does the module work here? Better to know now than with the first region. */
+static void check_device(void)
+{
+	int view = memview_open(0);
+
+	if (view >= 0) {
+		close(view);
+		return;
+	}
+	say(0, "/dev/memory-view: %s%s", strerror(-view),
+	    view == -EACCES ? " (you need to be in the group kvm)" :
+	    view == -ENOENT || view == -ENXIO || view == -ENODEV ?
+			      " (the module is not loaded: modprobe memview)" :
+			      "");
+	exit(EXIT_FAILURE);
+}
+
+static struct child *free_child(struct proxy *proxy)
+{
+	unsigned int i;
+
+	for (i = 0; i < SESSIONS_MAX; i++)
+		if (!proxy->children[i].pid)
+			return &proxy->children[i];
+	return NULL;
+}
+
+/* In the new process: nothing of the others stays. */
+static int begin_session(struct proxy *proxy, unsigned int id, int frontend,
+			 int control)
+{
+	unsigned int i;
+
+	close(proxy->listener);
+	if (proxy->control >= 0)
+		close(proxy->control);
+	close(proxy->signal);
+	for (i = 0; i < SESSIONS_MAX; i++)
+		if (proxy->children[i].pid)
+			close(proxy->children[i].sock);
+	for (i = 0; i < ASKING_MAX; i++)
+		if (proxy->asking[i] >= 0)
+			close(proxy->asking[i]);
+	sigprocmask(SIG_UNBLOCK, &proxy->signals, NULL);
+	/* The main process takes these, and ends the sessions in good order. */
+	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
+	signal(SIGPIPE, SIG_IGN);
+	return session_run(&proxy->options, id, frontend, control);
+}
+
+static void accept_frontend(struct proxy *proxy)
+{
+	int frontend = accept4(proxy->listener, NULL, NULL, SOCK_CLOEXEC);
+	struct child *child = free_child(proxy);
+	int pair[2];
+
+	if (frontend < 0)
+		return;
+	if (!child) {
+		say(0, "there are %d sessions, and no room for more",
+		    SESSIONS_MAX);
+		close(frontend);
+		return;
+	}
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair)) {
+		say(0, "socketpair: %s", strerror(errno));
+		close(frontend);
+		return;
+	}
+	/* A session that is busy keeps no other from hearing operators. */
+	fcntl(pair[0], F_SETFL, O_NONBLOCK);
+	child->id = ++proxy->last;
+	child->sock = pair[0];
+	child->pid = fork();
+	if (!child->pid) {
+		close(pair[0]);
+		_exit(begin_session(proxy, child->id, frontend, pair[1]));
+	}
+	if (child->pid < 0) {
+		say(0, "fork: %s", strerror(errno));
+		child->pid = 0;
+		close(pair[0]);
+	}
+	close(pair[1]);
+	close(frontend);
+}
+
+static void accept_operator(struct proxy *proxy)
+{
+	int sock = accept4(proxy->control, NULL, NULL,
+			   SOCK_CLOEXEC | SOCK_NONBLOCK);
+	unsigned int i;
+
+	for (i = 0; sock >= 0 && i < ASKING_MAX; i++) {
+		if (proxy->asking[i] < 0) {
+			proxy->asking[i] = sock;
+			return;
+		}
+	}
+	if (sock >= 0)
+		close(sock);
+}
+
+static bool is_sane(const struct control_request *request)
+{
+	return request->op == CONTROL_LIST ||
+	       (request->op == CONTROL_SET && request->mode <= SPAN_REVOKED &&
+		(request->all || (request->start < request->end &&
+				  !((request->start | request->end) & 4095))));
+}
+
+/* Pass the connection on to those who shall answer. */
+static void pass_on(struct proxy *proxy, int sock)
+{
+	struct control_request request;
+	unsigned int i, nr = 0;
+
+	if (recv(sock, &request, sizeof(request), MSG_TRUNC) !=
+		    sizeof(request) ||
+	    !is_sane(&request)) {
+		control_answer(sock, true, "this is no request\n");
+		return;
+	}
+	for (i = 0; i < SESSIONS_MAX; i++) {
+		struct child *child = &proxy->children[i];
+
+		if (!child->pid ||
+		    (request.session && request.session != child->id))
+			continue;
+		nr++;
+		if (memview_send(child->sock, sock, &request, sizeof(request)))
+			control_answer(sock, true,
+				       "session %u does not answer\n",
+				       child->id);
+	}
+	if (!nr && request.session)
+		control_answer(sock, true, "there is no session %u\n",
+			       request.session);
+}
+
+static void bury(struct proxy *proxy)
+{
+	unsigned int i;
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		for (i = 0; i < SESSIONS_MAX; i++) {
+			struct child *child = &proxy->children[i];
+
+			if (child->pid != pid)
+				continue;
+			if (WIFSIGNALED(status))
+				say(child->id, "killed by SIG%s",
+				    sigabbrev_np(WTERMSIG(status)));
+			close(child->sock);
+			child->pid = 0;
+		}
+	}
+}
+
+/* Sessions end when they hear nothing from here. Wait until they have. */
+static void end_all(struct proxy *proxy)
+{
+	unsigned int i;
+
+	for (i = 0; i < SESSIONS_MAX; i++)
+		if (proxy->children[i].pid)
+			close(proxy->children[i].sock);
+	while (wait(NULL) > 0)
+		;
+	unlink(proxy->options.frontend);
+	if (proxy->options.control)
+		unlink(proxy->options.control);
+}
+
+static void serve(struct proxy *proxy)
+{
+	struct pollfd fds[3 + ASKING_MAX];
+	struct signalfd_siginfo info;
+	unsigned int i;
+
+	for (;;) {
+		fds[0] = (struct pollfd){ proxy->signal, POLLIN, 0 };
+		fds[1] = (struct pollfd){ proxy->listener, POLLIN, 0 };
+		fds[2] = (struct pollfd){ proxy->control, POLLIN, 0 };
+		for (i = 0; i < ASKING_MAX; i++)
+			fds[3 + i] =
+				(struct pollfd){ proxy->asking[i], POLLIN, 0 };
+		if (poll(fds, 3 + ASKING_MAX, -1) < 0)
+			continue;
+		if (fds[0].revents) {
+			if (read(proxy->signal, &info, sizeof(info)) > 0 &&
+			    info.ssi_signo != SIGCHLD)
+				return;
+			bury(proxy);
+		}
+		for (i = 0; i < ASKING_MAX; i++) {
+			if (!fds[3 + i].revents)
+				continue;
+			pass_on(proxy, proxy->asking[i]);
+			close(proxy->asking[i]);
+			proxy->asking[i] = -1;
+		}
+		if (fds[1].revents)
+			accept_frontend(proxy);
+		if (fds[2].revents)
+			accept_operator(proxy);
+	}
+}
+
+int main(int argc, char **argv)
+{
+	static struct proxy proxy = { .control = -1 };
+	struct arguments arguments = {};
+	mode_t mask;
+
+	argp_err_exit_status = 2;
+	argp_parse(&argp, argc, argv, 0, NULL, &arguments);
+	if (arguments.nr_words)
+		return control_main(arguments.options.control,
+				    arguments.nr_words, arguments.words);
+	proxy.options = arguments.options;
+	memset(proxy.asking, -1, sizeof(proxy.asking));
+	check_device();
+	sigemptyset(&proxy.signals);
+	sigaddset(&proxy.signals, SIGCHLD);
+	sigaddset(&proxy.signals, SIGINT);
+	sigaddset(&proxy.signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &proxy.signals, NULL);
+	proxy.signal = signalfd(-1, &proxy.signals, SFD_CLOEXEC);
+	/* Who may take memory from others: nobody else, if nobody says so. */
+	mask = umask(0077);
+	if (proxy.options.control)
+		proxy.control =
+			listen_at(proxy.options.control, SOCK_SEQPACKET);
+	umask(mask);
+	proxy.listener = listen_at(proxy.options.frontend, SOCK_STREAM);
+	say(0, "listening at %s", proxy.options.frontend);
+	serve(&proxy);
+	end_all(&proxy);
+	say(0, "ends");
+	return EXIT_SUCCESS;
+}

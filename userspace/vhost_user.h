@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vhost_user.h - what the parts of memview-vhost-user share.
+ *
+ * The main process listens. Each frontend that connects gets a process of its
+ * own, a *session*, with a connection of its own to the backend: whatever
+ * happens to one, be it that a peer is stuck or sends nonsense, is no business
+ * of the others.
+ */
+#ifndef MEMVIEW_VHOST_USER_H
+#define MEMVIEW_VHOST_USER_H
+
+#include <libmemview.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "vhost_user_codec.h"
+
+/**
+ * struct options - of the command line
+ * @frontend: Where to listen for frontends.
+ * @backend: Where the backend listens.
+ * @control: Where to listen for operators, or NULL.
+ * @policy: Must be attached, or there is no session; or NULL.
+ * @grace: Milliseconds for the backend to end by itself.
+ * @verbose: Report each message.
+ */
+struct options {
+	const char *frontend;
+	const char *backend;
+	const char *control;
+	const char *policy;
+	unsigned int grace;
+	bool verbose;
+};
+
+/* vhost_user_link.c */
+
+/**
+ * struct link - one way on which messages go, one at a time
+ * @from: Socket to read from, or -1.
+ * @to: Socket to write to.
+ * @done: How many bytes of the message are read; when @full, written.
+ * @full: The message is read, and may go.
+ */
+struct link {
+	int from;
+	int to;
+	size_t done;
+	bool full;
+	struct vu_message message;
+};
+
+enum link_state {
+	LINK_WAITS,
+	LINK_READY,
+	LINK_CLOSED,
+	LINK_BROKEN,
+};
+
+enum link_state link_read(struct link *link, enum vu_way way,
+			  char why[VU_WHY_MAX]);
+enum link_state link_write(struct link *link, char why[VU_WHY_MAX]);
+void link_drop(struct link *link);
+void close_fds(struct vu_message *message);
+
+/* vhost_user_memory.c */
+
+/**
+ * enum span_mode - what the backend may do with a span of guest memory
+ */
+enum span_mode {
+	SPAN_RESTORED,
+	SPAN_READ_ONLY,
+	SPAN_REVOKED,
+};
+
+/* How many an operator can have in effect. */
+#define SPANS_MAX 64
+/* The protocol's: 509 slots of KVM are the most that a frontend has. */
+#define REGIONS_MAX 512
+
+/**
+ * struct span - what an operator has said of a span
+ * @start: Guest physical address.
+ * @end: The first address behind it.
+ */
+struct span {
+	uint64_t start;
+	uint64_t end;
+	enum span_mode mode;
+};
+
+/**
+ * struct region - of guest memory, and the view that the backend has of it
+ * @span: As the frontend announced it.
+ * @source: The file of the frontend.
+ * @dev: Which file that is...
+ * @ino: ...
+ * @view: Control fd. The view is as long as the backend must believe the file
+ *	to be, and what the region is of it is at the same offset.
+ */
+struct region {
+	struct vu_region span;
+	int source;
+	dev_t dev;
+	ino_t ino;
+	int view;
+};
+
+/**
+ * struct memory - all that a session lends
+ * @nr: How many regions there are.
+ * @nr_old: How many of @old: replaced, and the backend may still be at it.
+ * @nr_spans: How many of @spans. The last one that covers a page counts.
+ * @resting: The device was reset: nothing is mapped until it starts again.
+ */
+struct memory {
+	unsigned int nr;
+	struct region regions[REGIONS_MAX];
+	unsigned int nr_old;
+	struct region old[VU_REGIONS_MAX];
+	unsigned int nr_spans;
+	struct span spans[SPANS_MAX];
+	bool resting;
+};
+
+bool memory_set_table(struct memory *memory, struct vu_message *message,
+		      char why[VU_WHY_MAX]);
+bool memory_add(struct memory *memory, struct vu_message *message,
+		char why[VU_WHY_MAX]);
+void memory_remove(struct memory *memory, struct vu_message *message);
+bool memory_owns(const struct memory *memory, int fd);
+void memory_forget_old(struct memory *memory);
+void memory_rest(struct memory *memory);
+bool memory_resume(struct memory *memory, char why[VU_WHY_MAX]);
+int memory_restrict(struct memory *memory, const struct span *span);
+uint64_t memory_take_back(struct memory *memory);
+uint64_t view_id(int view);
+
+/* vhost_user_session.c */
+int session_run(const struct options *options, unsigned int id, int frontend,
+		int control);
+void say(unsigned int session, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
+/* vhost_user_control.c */
+
+enum control_op {
+	CONTROL_LIST,
+	CONTROL_SET,
+};
+
+/**
+ * struct control_request - of an operator
+ * @op: Of &enum control_op.
+ * @mode: Of &enum span_mode, with CONTROL_SET.
+ * @session: 0 for all.
+ * @all: Not the span alone, but everything.
+ * @start: Guest physical address.
+ * @end: Of the first byte behind.
+ */
+struct control_request {
+	uint32_t op;
+	uint32_t mode;
+	uint32_t session;
+	uint32_t all;
+	uint64_t start;
+	uint64_t end;
+};
+
+/**
+ * struct control_answer - of one session
+ * @failed: It was not done, or in part.
+ * @text: For people. A list of all that a session may have fits.
+ */
+struct control_answer {
+	uint32_t failed;
+	char text[65536];
+};
+
+bool control_serve(struct memory *memory, unsigned int id, int control);
+void control_answer(int sock, bool failed, const char *format, ...)
+	__attribute__((format(printf, 3, 4)));
+int control_main(const char *path, int argc, char **argv);
+
+/* vhost_user_policy.c */
+bool policy_holds(const char *name, char why[VU_WHY_MAX]);
+
+#endif /* MEMVIEW_VHOST_USER_H */

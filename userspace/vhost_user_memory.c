@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vhost_user_memory.c - guest memory, as views
+ *
+ * Each region has a view of its own, in which it is at the same offset as in
+ * the frontend's file. So messages need no change but for the file descriptor,
+ * and it does not matter whether a backend maps from the offset on, or from the
+ * start of the file; what else the file has is not there.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "vhost_user.h"
+
+#define PAGE 4096ULL
+
+static uint64_t page_down(uint64_t value)
+{
+	return value & ~(PAGE - 1);
+}
+
+static uint64_t page_up(uint64_t value)
+{
+	return page_down(value + PAGE - 1);
+}
+
+static uint64_t region_end(const struct vu_region *region)
+{
+	return region->guest + region->size;
+}
+
+/* Nothing of it is shown any more, whatever happens. */
+static void region_hide(const struct region *region)
+{
+	uint64_t size = region->span.offset + region->span.size;
+
+	if (!memview_unmap(region->view, 0, page_up(size)))
+		return;
+	memview_resize(region->view, 0);
+	memview_resize(region->view, size);
+}
+
+/* Close what it has; the view is gone for the backend, too. Return: bytes. */
+static uint64_t region_drop(struct region *region)
+{
+	region_hide(region);
+	close(region->view);
+	close(region->source);
+	return region->span.size;
+}
+
+/* The mode of a page, and where it ends, if that is before *end. */
+static enum span_mode mode_at(const struct memory *memory, uint64_t at,
+			      uint64_t *end)
+{
+	unsigned int i = memory->nr_spans;
+
+	if (memory->resting)
+		return SPAN_REVOKED;
+	while (i--) {
+		const struct span *span = &memory->spans[i];
+
+		if (at >= span->start && at < span->end) {
+			if (span->end < *end)
+				*end = span->end;
+			return span->mode;
+		}
+		if (at < span->start && span->start < *end)
+			*end = span->start;
+	}
+	return SPAN_RESTORED;
+}
+
+/* Let the view show what it may of [start, end), which are guest addresses. */
+static int region_show(const struct memory *memory, const struct region *region,
+		       uint64_t start, uint64_t end)
+{
+	uint64_t from = page_down(region->span.guest);
+	uint64_t to = page_up(region_end(&region->span));
+	int error = 0;
+
+	if (start < from)
+		start = from;
+	if (end > to)
+		end = to;
+	while (!error && start < end) {
+		uint64_t next = end, at;
+		enum span_mode mode = mode_at(memory, start, &next);
+		uint32_t flags = MEMVIEW_MAP_READ;
+
+		at = page_down(region->span.offset) + start - from;
+		if (mode == SPAN_RESTORED)
+			flags |= MEMVIEW_MAP_WRITE;
+		if (mode == SPAN_REVOKED)
+			error = memview_unmap(region->view, at, next - start);
+		else
+			error = memview_map(region->view, at, region->source,
+					    at, next - start, flags);
+		start = next;
+	}
+	return error;
+}
+
+static const char *map_advice(int error)
+{
+	switch (error) {
+	case -EOPNOTSUPP:
+		return " (guest memory must be a memfd or a file with a page cache: not hugetlbfs)";
+	case -EACCES:
+		return " (not open for writing, or a policy refuses)";
+	case -EPERM:
+		return " (a seal of the file forbids to write)";
+	case -ENOENT:
+	case -ENXIO:
+		return " (the module memview is not loaded)";
+	default:
+		return "";
+	}
+}
+
+/* Make the view. The file descriptor in *fd becomes one for the backend. */
+static bool region_make(const struct memory *memory, struct region *region,
+			const struct vu_region *span, int *fd,
+			char why[VU_WHY_MAX])
+{
+	int error, viewfd = -1;
+	struct stat stat;
+
+	*region = (struct region){ .span = *span, .source = *fd, .view = -1 };
+	if ((span->guest ^ span->offset) & (PAGE - 1)) {
+		snprintf(why, VU_WHY_MAX,
+			 "the region at %#" PRIx64 " is at %#" PRIx64
+			 " of its file: not the same part of a page",
+			 span->guest, span->offset);
+		return false;
+	}
+	error = fstat(*fd, &stat) ? -errno : 0;
+	if (!error) {
+		region->dev = stat.st_dev;
+		region->ino = stat.st_ino;
+		error = memview_open(span->offset + span->size);
+	}
+	if (error >= 0) {
+		region->view = error;
+		error = region_show(memory, region, 0, UINT64_MAX);
+	}
+	if (!error)
+		error = viewfd = memview_get_viewfd(region->view);
+	if (error < 0) {
+		snprintf(why, VU_WHY_MAX,
+			 "cannot lend the region at %#" PRIx64 ": %s%s",
+			 span->guest, strerror(-error), map_advice(error));
+		if (region->view >= 0)
+			close(region->view);
+		return false;
+	}
+	*fd = viewfd;
+	return true;
+}
+
+static bool is_same(const struct region *a, const struct region *b)
+{
+	return a->dev == b->dev && a->ino == b->ino &&
+	       a->span.guest == b->span.guest && a->span.size == b->span.size &&
+	       a->span.offset == b->span.offset;
+}
+
+/* Where the bytes of the file at @at are, in any of the regions. */
+static bool announced(const struct memory *memory, const struct region *file,
+		      uint64_t at, uint64_t *end)
+{
+	unsigned int i;
+
+	for (i = 0; i < memory->nr; i++) {
+		const struct region *region = &memory->regions[i];
+		uint64_t start = page_down(region->span.offset);
+		uint64_t stop =
+			page_up(region->span.offset + region->span.size);
+
+		if (region->dev != file->dev || region->ino != file->ino)
+			continue;
+		if (at >= start && at < stop) {
+			if (stop < *end)
+				*end = stop;
+			return true;
+		}
+		if (at < start && start < *end)
+			*end = start;
+	}
+	return false;
+}
+
+/* Hide what is not announced any more. Return: is anything left? */
+static bool region_trim(const struct memory *memory,
+			const struct region *region)
+{
+	uint64_t at = page_down(region->span.offset);
+	uint64_t end = page_up(region->span.offset + region->span.size);
+	bool any = false;
+
+	while (at < end) {
+		uint64_t next = end;
+
+		if (announced(memory, region, at, &next)) {
+			any = true;
+		} else if (memview_unmap(region->view, at, next - at)) {
+			region_hide(region);
+			return false;
+		}
+		at = next;
+	}
+	return any;
+}
+
+/* Of those that wait for the backend's answer, too. */
+static void trim_old(struct memory *memory)
+{
+	unsigned int i;
+
+	for (i = 0; i < memory->nr_old; i++)
+		region_trim(memory, &memory->old[i]);
+}
+
+/*
+ * A region has been replaced. The backend may use its old mapping until it has
+ * read the message, so what is still announced stays until it answers. What is
+ * not, goes now.
+ */
+static void region_retire(struct memory *memory, struct region *region)
+{
+	if (region_trim(memory, region) && memory->nr_old < VU_REGIONS_MAX)
+		memory->old[memory->nr_old++] = *region;
+	else
+		region_drop(region);
+}
+
+/* The backend has answered: it is not at the old regions any more. */
+void memory_forget_old(struct memory *memory)
+{
+	while (memory->nr_old)
+		region_drop(&memory->old[--memory->nr_old]);
+}
+
+/* Another view fd of the region that is announced again, if there is one. */
+static bool keep_region(struct memory *before, struct region *region,
+			const struct vu_region *span, int *fd)
+{
+	struct region wanted = { .span = *span };
+	struct stat stat;
+	unsigned int i;
+	int viewfd;
+
+	if (fstat(*fd, &stat))
+		return false;
+	wanted.dev = stat.st_dev;
+	wanted.ino = stat.st_ino;
+	for (i = 0; i < before->nr; i++) {
+		if (!is_same(&before->regions[i], &wanted))
+			continue;
+		viewfd = memview_get_viewfd(before->regions[i].view);
+		if (viewfd < 0)
+			return false;
+		close(*fd);
+		*fd = viewfd;
+		*region = before->regions[i];
+		region->span = *span;
+		before->regions[i] = before->regions[--before->nr];
+		return true;
+	}
+	return false;
+}
+
+/**
+ * memory_set_table - SET_MEM_TABLE: these are the regions, and no others
+ * @memory: What is lent.
+ * @message: The frontend's; made into what the backend gets.
+ * @why: If it fails, why. The session must end then.
+ */
+bool memory_set_table(struct memory *memory, struct vu_message *message,
+		      char why[VU_WHY_MAX])
+{
+	static struct memory before;
+	unsigned int i;
+	bool ok = true;
+
+	before = *memory;
+	memory->nr = 0;
+	memory->resting = false;
+	for (i = 0; ok && i < message->table.nr; i++) {
+		const struct vu_region *span = &message->table.region[i];
+		struct region *region = &memory->regions[memory->nr];
+
+		ok = keep_region(&before, region, span, &message->fds[i]) ||
+		     region_make(memory, region, span, &message->fds[i], why);
+		memory->nr += ok;
+	}
+	trim_old(memory);
+	while (before.nr)
+		region_retire(memory, &before.regions[--before.nr]);
+	/* What was kept has been hidden. */
+	memory->resting = before.resting;
+	return ok && memory_resume(memory, why);
+}
+
+/* ADD_MEM_REG: one more. */
+bool memory_add(struct memory *memory, struct vu_message *message,
+		char why[VU_WHY_MAX])
+{
+	if (memory->nr == REGIONS_MAX) {
+		snprintf(why, VU_WHY_MAX, "more than %d regions", REGIONS_MAX);
+		return false;
+	}
+	if (!memory_resume(memory, why) ||
+	    !region_make(memory, &memory->regions[memory->nr],
+			 &message->single.region, &message->fds[0], why))
+		return false;
+	memory->nr++;
+	return true;
+}
+
+/*
+ * REM_MEM_REG: one goes. The protocol lets a frontend send a file descriptor
+ * that nobody needs: that is guest memory, so it ends here.
+ */
+void memory_remove(struct memory *memory, struct vu_message *message)
+{
+	const struct vu_region *span = &message->single.region;
+	unsigned int i;
+
+	close_fds(message);
+	for (i = 0; i < memory->nr; i++) {
+		struct region *region = &memory->regions[i];
+
+		if (region->span.guest != span->guest ||
+		    region->span.size != span->size ||
+		    region->span.user != span->user)
+			continue;
+		region_drop(region);
+		*region = memory->regions[--memory->nr];
+		trim_old(memory);
+		return;
+	}
+}
+
+/* Is this file guest memory? */
+bool memory_owns(const struct memory *memory, int fd)
+{
+	struct stat stat;
+	unsigned int i;
+
+	if (fstat(fd, &stat))
+		return false;
+	for (i = 0; i < memory->nr; i++)
+		if (memory->regions[i].dev == stat.st_dev &&
+		    memory->regions[i].ino == stat.st_ino)
+			return true;
+	return false;
+}
+
+/* The device is reset: it has no business in guest memory. */
+void memory_rest(struct memory *memory)
+{
+	unsigned int i;
+
+	memory_forget_old(memory);
+	memory->resting = true;
+	for (i = 0; i < memory->nr; i++)
+		region_hide(&memory->regions[i]);
+}
+
+/* The device is set up again. */
+bool memory_resume(struct memory *memory, char why[VU_WHY_MAX])
+{
+	unsigned int i;
+	int error = 0;
+
+	if (!memory->resting)
+		return true;
+	memory->resting = false;
+	for (i = 0; !error && i < memory->nr; i++)
+		error = region_show(memory, &memory->regions[i], 0, UINT64_MAX);
+	if (error)
+		snprintf(why, VU_WHY_MAX, "cannot lend memory again: %s%s",
+			 strerror(-error), map_advice(error));
+	return !error;
+}
+
+/**
+ * memory_restrict - an operator narrows, revokes or restores a span
+ * @memory: What is lent, now and later in this session.
+ * @span: Aligned to pages.
+ *
+ * Return: 0 or a negative errno; it may be done in part then.
+ */
+int memory_restrict(struct memory *memory, const struct span *span)
+{
+	unsigned int i, nr = 0;
+	int error = 0, result;
+
+	/* What this one covers has no say any more. */
+	for (i = 0; i < memory->nr_spans; i++)
+		if (memory->spans[i].start < span->start ||
+		    memory->spans[i].end > span->end)
+			memory->spans[nr++] = memory->spans[i];
+	memory->nr_spans = nr;
+	if (nr || span->mode != SPAN_RESTORED) {
+		if (nr == SPANS_MAX)
+			return -ENOSPC;
+		memory->spans[memory->nr_spans++] = *span;
+	}
+	/* An operator who takes away does not wait for the backend's answer. */
+	if (span->mode != SPAN_RESTORED)
+		memory_forget_old(memory);
+	for (i = 0; i < memory->nr; i++) {
+		result = region_show(memory, &memory->regions[i], span->start,
+				     span->end);
+		error = error ?: result;
+	}
+	return error;
+}
+
+/* Everything goes. Return: bytes. */
+uint64_t memory_take_back(struct memory *memory)
+{
+	uint64_t bytes = 0;
+
+	memory_forget_old(memory);
+	while (memory->nr)
+		bytes += region_drop(&memory->regions[--memory->nr]);
+	return bytes;
+}
+
+/* By which memviewctl knows the view; 0 if that cannot be told. */
+uint64_t view_id(int view)
+{
+	char path[64], line[128];
+	uint64_t id = 0;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", view);
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	while (fgets(line, sizeof(line), file))
+		if (sscanf(line, "memview-id: %" SCNu64, &id) == 1)
+			break;
+	fclose(file);
+	return id;
+}
