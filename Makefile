@@ -13,6 +13,8 @@ BUILD	:= $(TOP)/build/$(KREL)
 DESTDIR	?=
 PREFIX	?= /usr/local
 MODDIR	?= /lib/modules/$(KREL)/updates
+TOOLS	:= memview-demo memviewctl memview-vhost-user
+PAGES	:= memviewctl.8 memview-vhost-user.8
 COMPLETION := $(PREFIX)/share/bash-completion/completions/memviewctl
 
 export KREL BUILD DESTDIR PREFIX
@@ -76,20 +78,19 @@ install: ## install what `make` has built (DESTDIR, PREFIX)
 	install -D -m 644 $(BUILD)/module/memview.ko $(DESTDIR)$(MODDIR)/memview.ko
 	install -D -m 644 scripts/70-memview.rules $(DESTDIR)/usr/lib/udev/rules.d/70-memview.rules
 	install -D -m 644 include/uapi/linux/memview.h $(DESTDIR)$(PREFIX)/include/linux/memview.h
-	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(BUILD)/bin/memview-demo $(BUILD)/bin/memviewctl
+	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(addprefix $(BUILD)/bin/,$(TOOLS))
 	@$(MAKE) --no-print-directory -C userspace/libmemview install
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/lib/memview/bpf $(BUILD)/bpf/policy_*.bpf.o
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/memview bpf/*.bt
-	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 userspace/man/memviewctl.8
+	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(PAGES:%=userspace/man/%)
 	install -D -m 644 userspace/completion/memviewctl $(DESTDIR)$(COMPLETION)
 	@[ -n "$(DESTDIR)" ] || { depmod $(KREL); ldconfig; udevadm control --reload 2>/dev/null || true; }
 	@echo "installed; 'modprobe memview' loads it, 'memviewctl doctor' says what else is missing"
 
 uninstall: ## remove what install has put there
 	rm -f $(DESTDIR)$(MODDIR)/memview.ko $(DESTDIR)/usr/lib/udev/rules.d/70-memview.rules \
-		$(DESTDIR)$(PREFIX)/include/linux/memview.h $(DESTDIR)$(PREFIX)/bin/memview-demo \
-		$(DESTDIR)$(PREFIX)/bin/memviewctl $(DESTDIR)$(PREFIX)/share/man/man8/memviewctl.8 \
-		$(DESTDIR)$(COMPLETION)
+		$(DESTDIR)$(PREFIX)/include/linux/memview.h $(DESTDIR)$(COMPLETION) \
+		$(addprefix $(DESTDIR)$(PREFIX)/bin/,$(TOOLS)) $(addprefix $(DESTDIR)$(PREFIX)/share/man/man8/,$(PAGES))
 	@$(MAKE) --no-print-directory -C userspace/libmemview uninstall
 	rm -rf $(DESTDIR)$(PREFIX)/lib/memview $(DESTDIR)$(PREFIX)/share/memview
 	@[ -n "$(DESTDIR)" ] || depmod $(KREL)

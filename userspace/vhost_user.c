@@ -13,6 +13,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -412,6 +413,17 @@ static void serve(struct proxy *proxy)
 	}
 }
 
+/* A region takes two file descriptors. */
+static void raise_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit))
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	setrlimit(RLIMIT_NOFILE, &limit);
+}
+
 int main(int argc, char **argv)
 {
 	static struct proxy proxy = { .control = -1 };
@@ -426,6 +438,7 @@ int main(int argc, char **argv)
 	proxy.options = arguments.options;
 	memset(proxy.asking, -1, sizeof(proxy.asking));
 	check_device();
+	raise_limit();
 	sigemptyset(&proxy.signals);
 	sigaddset(&proxy.signals, SIGCHLD);
 	sigaddset(&proxy.signals, SIGINT);

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vhost_control.c - an operator narrows, revokes and restores guest memory of a
+ * session that runs; and what memview-vhost-user needs, it says
+ */
+#include "vhost.h"
+
+#define SIZE	(64 * PAGE)
+#define GUEST	GiB
+
+static const struct vhost_region region = { GUEST, SIZE, 0x7f0000000000, 0 };
+
+FIXTURE(control)
+{
+	struct klog klog;
+	struct vhost_proxy proxy;
+	struct vhost_pair pair;
+	int memfd;
+	char *map;
+	char out[16384];
+};
+
+FIXTURE_SETUP(control)
+{
+	int view;
+
+	ASSERT_LE(0, klog_start(&self->klog));
+	self->memfd = memfd_filled(SIZE, 1);
+	ASSERT_EQ(0, proxy_start(&self->proxy, ""));
+	ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
+	ASSERT_EQ(0, vhost_add(&self->pair, &region, self->memfd, &view));
+	self->map = view_mmap(view, SIZE, PROT_RW, 0);
+	ASSERT_NE(MAP_FAILED, self->map);
+}
+
+FIXTURE_TEARDOWN(control)
+{
+	EXPECT_EQ(0, proxy_stop(&self->proxy, SIGTERM));
+	EXPECT_KLOG_CLEAN(&self->klog);
+}
+
+#define CONTROL(status, command)					\
+	EXPECT_EQ(status, proxy_control(&self->proxy, command, self->out, sizeof(self->out))) \
+		TH_LOG("%s", self->out)
+
+#define EXPECT_SAID(text)						\
+	EXPECT_NE(NULL, strstr(self->out, text)) TH_LOG("no '%s' in: %s", text, self->out)
+
+/* Are pages as the string says: w written, r read only, - gone? */
+static bool pages_are(char *map, const char *expected, char *got)
+{
+	size_t i, n = strlen(expected);
+	uint64_t word;
+
+	for (i = 0; i < n; i++) {
+		char *at = map + i * PAGE;
+
+		if (probe_read(at, &word) == SIGBUS)
+			got[i] = '-';
+		else if (word != page_tag(1, i))
+			got[i] = '?';
+		else
+			got[i] = probe_write(at, word) == SIGSEGV ? 'r' : 'w';
+	}
+	got[n] = '\0';
+	return !strcmp(expected, got);
+}
+
+#define EXPECT_PAGES(expected)						\
+	do {								\
+		char got_[SIZE / PAGE + 1];				\
+									\
+		EXPECT_TRUE(pages_are(self->map, expected, got_))	\
+			TH_LOG("pages are %s, not %s", got_, expected);	\
+	} while (0)
+
+TEST_F(control, changes_spans)
+{
+	EXPECT_PAGES("wwwwwwww");
+	CONTROL(0, "revoke 1 0x40002000 0x2000");
+	EXPECT_PAGES("ww--wwww");
+	CONTROL(0, "read-only 1 0x40003000 0x2000");
+	EXPECT_PAGES("ww-rrwww");
+	CONTROL(0, "list");
+	EXPECT_SAID("session 1");
+	EXPECT_SAID("guest 0x40000000 size 0x40000 view ");
+	EXPECT_SAID("revoked 0x40002000 size 0x2000");
+	EXPECT_SAID("read-only 0x40003000 size 0x2000");
+	CONTROL(0, "restore 1 0x40002000 0x2000");
+	EXPECT_PAGES("wwwwrwww");
+	CONTROL(0, "revoke 1");
+	EXPECT_PAGES("--------");
+	CONTROL(0, "restore all 0x40000000 4K");
+	EXPECT_PAGES("w-------");
+	CONTROL(0, "read-only all");
+	EXPECT_PAGES("rrrrrrrr");
+	CONTROL(0, "restore all");
+	EXPECT_PAGES("wwwwwwww");
+	CONTROL(0, "list");
+	EXPECT_EQ(NULL, strstr(self->out, "revoked"));
+}
+
+/* What the operator said holds for what the frontend announces again. */
+TEST_F(control, holds_for_new_regions)
+{
+	struct vhost_message got;
+	int view;
+
+	CONTROL(0, "revoke 1 0x40001000 0x1000");
+	ASSERT_EQ(0, vhost_remove(&self->pair, &region));
+	ASSERT_EQ(0, vhost_add(&self->pair, &region, self->memfd, &view));
+	munmap(self->map, SIZE);
+	self->map = view_mmap(view, SIZE, PROT_RW, 0);
+	EXPECT_PAGES("w-ww");
+	/* And over a reset. */
+	ASSERT_EQ(0, vhost_send_empty(self->pair.frontend, RESET_DEVICE, 0));
+	ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+	EXPECT_PAGES("----");
+	CONTROL(0, "restore 1 0x40003000 0x1000");
+	EXPECT_PAGES("----");
+	ASSERT_EQ(0, vhost_send_u64(self->pair.frontend, SET_VRING_NUM, 0, 0));
+	ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+	EXPECT_PAGES("w-ww");
+	/* A new session starts afresh. */
+	pair_close(&self->pair);
+	ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
+	ASSERT_EQ(0, vhost_add(&self->pair, &region, self->memfd, &view));
+	self->map = view_mmap(view, SIZE, PROT_RW, 0);
+	EXPECT_PAGES("wwww");
+}
+
+/* A thread writes all the while: the operator's word counts when it is given. */
+static bool stop;
+
+static void *write_on(void *arg)
+{
+	uint64_t n = 0;
+
+	for (; !__atomic_load_n(&stop, __ATOMIC_RELAXED); n++)
+		probe_write((char *)arg + n % 8 * PAGE, n);
+	return NULL;
+}
+
+TEST_F(control, counts_when_it_is_given)
+{
+	char *mine = mmap(NULL, SIZE, PROT_RW, MAP_SHARED, self->memfd, 0), copy[8 * PAGE];
+	pthread_t thread;
+	int i, n = scaled(20), waited;
+
+	ASSERT_EQ(0, pthread_create(&thread, NULL, write_on, self->map));
+	for (i = 0; i < n; i++) {
+		CONTROL(0, i % 2 ? "revoke 1" : "read-only 1");
+		memcpy(copy, mine, sizeof(copy));
+		sleep_ms(5);
+		EXPECT_EQ(0, memcmp(copy, mine, sizeof(copy)));
+		CONTROL(0, "restore 1");
+		for (waited = 0; waited < 2000 && !memcmp(copy, mine, sizeof(copy)); waited++)
+			sleep_ms(1);
+		EXPECT_GT(2000, waited);
+	}
+	__atomic_store_n(&stop, true, __ATOMIC_RELAXED);
+	pthread_join(thread, NULL);
+}
+
+TEST_F(control, says_what_is_wrong)
+{
+	char command[64];
+	int i;
+
+	CONTROL(1, "revoke 9");
+	EXPECT_SAID("there is no session 9");
+	CONTROL(2, "revoke");
+	CONTROL(2, "take 1");
+	CONTROL(2, "revoke 0");
+	CONTROL(2, "revoke 1 0x1000");
+	CONTROL(2, "revoke 1 1 1");
+	EXPECT_SAID("multiples of 4096");
+	CONTROL(2, "revoke 1 0xfffffffffffff000 0x2000");
+	EXPECT_PAGES("wwww");
+	for (i = 0; i < 64; i++) {
+		snprintf(command, sizeof(command), "revoke 1 %#lx 0x1000", 4 * GiB + i * 2 * PAGE);
+		CONTROL(0, command);
+	}
+	CONTROL(1, "revoke 1 0x40000000 0x1000");
+	EXPECT_SAID("too many spans");
+	EXPECT_PAGES("wwww");
+	CONTROL(0, "restore all");
+	CONTROL(0, "revoke 1 0x40000000 0x1000");
+	pair_close(&self->pair);
+	ASSERT_EQ(0, proxy_says(&self->proxy, "taken back"));
+	sleep_ms(100);
+	CONTROL(0, "list");
+	EXPECT_SAID("There is no session.");
+}
+
+static int status_of(const char *command, char *out, size_t size)
+{
+	FILE *pipe = popen(command, "r");
+	size_t used = fread(out, 1, size - 1, pipe);
+	int status;
+
+	out[used] = '\0';
+	status = pclose(pipe);
+	return WEXITSTATUS(status);
+}
+
+TEST_F(control, says_what_it_needs)
+{
+	char command[256];
+
+	EXPECT_EQ(2, status_of("memview-vhost-user --frontend x 2>&1", self->out, sizeof(self->out)));
+	EXPECT_SAID("--backend");
+	EXPECT_EQ(1, status_of("memview-vhost-user --control /nowhere list 2>&1", self->out,
+			       sizeof(self->out)));
+	EXPECT_SAID("does memview-vhost-user run");
+	snprintf(command, sizeof(command), "memview-vhost-user --frontend %s --backend x 2>&1",
+		 self->proxy.frontend);
+	EXPECT_EQ(1, status_of(command, self->out, sizeof(self->out)));
+	EXPECT_SAID("another process does");
+
+	/* No backend: the frontend hears of it at once, and the next one is served. */
+	unlink(self->proxy.backend);
+	EXPECT_EQ(0, vhost_closed(proxy_connect(&self->proxy)));
+	EXPECT_EQ(0, proxy_says(&self->proxy, "cannot connect to the backend"));
+	EXPECT_EQ(0, vhost_closed(proxy_connect(&self->proxy)));
+	EXPECT_PAGES("wwww");
+}
+
+/* Killed: its socket is in the way, and nobody listens to it. */
+TEST_F(control, replaces_a_stale_socket)
+{
+	char command[256];
+
+	snprintf(command, sizeof(command),
+		 "memview-vhost-user --frontend %s/stale --backend x & sleep 1; kill -9 $!",
+		 self->proxy.dir);
+	system(command);
+	snprintf(command, sizeof(command),
+		 "timeout 1 memview-vhost-user --frontend %s/stale --backend x 2>&1",
+		 self->proxy.dir);
+	status_of(command, self->out, sizeof(self->out));
+	EXPECT_SAID("listening at");
+	snprintf(command, sizeof(command), "echo mine >%s/file; memview-vhost-user --frontend %s/file --backend x 2>&1; cat %s/file",
+		 self->proxy.dir, self->proxy.dir, self->proxy.dir);
+	EXPECT_EQ(0, status_of(command, self->out, sizeof(self->out)));
+	EXPECT_SAID("cannot listen at");
+	EXPECT_SAID("mine");
+}
+
+TEST_F(control, requires_a_policy)
+{
+	struct vhost_proxy proxy;
+	struct vhost_pair pair;
+	int view, i, status = 1;
+
+	ASSERT_EQ(0, proxy_start(&proxy, "--policy memfd-only"));
+	EXPECT_EQ(0, vhost_closed(proxy_connect(&proxy)));
+	EXPECT_EQ(0, proxy_says(&proxy, "the policy 'memfd-only' is not attached"));
+	system("memviewctl policy load --audit memfd-only >/dev/null & echo $! >/tmp/policy");
+	for (i = 0; status && i < 100; i++, sleep_ms(100))
+		status = system("memviewctl policy list | grep -q memfd-only");
+	ASSERT_EQ(0, status);
+	EXPECT_EQ(0, vhost_closed(proxy_connect(&proxy)));
+	EXPECT_EQ(0, proxy_says(&proxy, "does not enforce: it audits"));
+	system("kill $(cat /tmp/policy)");
+	for (i = 0; !status && i < 100; i++, sleep_ms(100))
+		status = system("memviewctl policy list | grep -q memfd-only");
+	ASSERT_NE(0, status);
+	system("memviewctl policy load memfd-only >/dev/null & echo $! >/tmp/policy");
+	for (i = 0; status && i < 100; i++, sleep_ms(100))
+		status = system("memviewctl policy list | grep -q memfd-only");
+	ASSERT_EQ(0, status);
+	ASSERT_EQ(0, pair_open(&proxy, &pair));
+	EXPECT_EQ(0, vhost_add(&pair, &region, self->memfd, &view));
+	system("kill $(cat /tmp/policy)");
+	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
+}
+
+TEST_HARNESS_MAIN

@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vhost_lend.c - memview-vhost-user lends guest memory for as long as the
+ * frontend announces it, and its backend has it
+ */
+#include "vhost.h"
+
+/* Where guest memory is: two regions of one memfd, the second beyond 4 GiB. */
+#define LOW_SIZE	(16 * PAGE)
+#define HIGH		(5 * GiB)
+#define HIGH_SIZE	(8 * PAGE)
+#define USER		0x7f0000000000UL
+
+static const struct vhost_region low = { 0, LOW_SIZE, USER, 0 };
+static const struct vhost_region high = { HIGH, HIGH_SIZE, USER + HIGH, HIGH };
+
+FIXTURE(lend)
+{
+	struct klog klog;
+	struct vhost_proxy proxy;
+	struct vhost_pair pair;
+	int memfd;
+};
+
+FIXTURE_SETUP(lend)
+{
+	ASSERT_LE(0, klog_start(&self->klog));
+	self->memfd = memfd_create("guest", MFD_CLOEXEC);
+	ASSERT_EQ(0, ftruncate(self->memfd, HIGH + 64 * PAGE));
+	ASSERT_EQ(0, fd_write_u64(self->memfd, 0, 0x1111));
+	ASSERT_EQ(0, fd_write_u64(self->memfd, HIGH, 0x2222));
+	ASSERT_EQ(0, fd_write_u64(self->memfd, HIGH + HIGH_SIZE, 0x3333));
+	ASSERT_EQ(0, proxy_start(&self->proxy, ""));
+	ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
+}
+
+FIXTURE_TEARDOWN(lend)
+{
+	EXPECT_EQ(0, proxy_stop(&self->proxy, SIGTERM));
+	EXPECT_KLOG_CLEAN(&self->klog);
+}
+
+/* What reading or writing a word of a mapping comes to: 0 or a signal. */
+#define EXPECT_READS(expected, at)					\
+	do {								\
+		uint64_t word_ = 0;					\
+									\
+		EXPECT_EQ(0, probe_read(at, &word_));			\
+		EXPECT_EQ(expected, word_);				\
+	} while (0)
+
+#define EXPECT_GONE(at)							\
+	do {								\
+		uint64_t word_;						\
+									\
+		EXPECT_EQ(SIGBUS, probe_read(at, &word_));		\
+	} while (0)
+
+/* As a backend does: all of the file up to the end of the region. */
+static char *map_region(int view, const struct vhost_region *region)
+{
+	char *map = view_mmap(view, region->offset + region->size, PROT_RW, 0);
+
+	return map == MAP_FAILED ? NULL : map + region->offset;
+}
+
+TEST_F(lend, lends_a_table)
+{
+	const struct vhost_region regions[] = { low, high };
+	int fds[] = { self->memfd, self->memfd }, views[2];
+	uint64_t word;
+	char *map;
+
+	ASSERT_EQ(0, vhost_set_table(&self->pair, regions, fds, views, 2));
+	EXPECT_EQ(LOW_SIZE, lseek(views[0], 0, SEEK_END));
+	EXPECT_EQ(HIGH + HIGH_SIZE, lseek(views[1], 0, SEEK_END));
+
+	/* From the start of the file on, as DPDK maps; and from the offset on. */
+	map = map_region(views[1], &high);
+	ASSERT_NE(NULL, map);
+	EXPECT_READS(0x2222, map);
+	EXPECT_GONE(map - PAGE);
+	EXPECT_GONE(map - HIGH);
+	EXPECT_EQ(0, probe_write(map + PAGE, 0x4444));
+	ASSERT_EQ(0, fd_read_u64(self->memfd, HIGH + PAGE, &word));
+	EXPECT_EQ(0x4444, word);
+	map = view_mmap(views[1], HIGH_SIZE, PROT_RW, HIGH);
+	ASSERT_NE(MAP_FAILED, map);
+	EXPECT_READS(0x2222, map);
+
+	/* And nothing beyond, although there is more of the file. */
+	map = view_mmap(views[1], HIGH_SIZE + PAGE, PROT_RW, HIGH);
+	EXPECT_GONE(map + HIGH_SIZE);
+	map = map_region(views[0], &low);
+	EXPECT_READS(0x1111, map);
+}
+
+/* libblkio has such a region. */
+TEST_F(lend, lends_less_than_a_page)
+{
+	const struct vhost_region region = { 0x7f1234560000, 0x3b10, 0x7f1234560000, 0 };
+	int memfd = memfd_create("odd", MFD_CLOEXEC), view;
+	char *map;
+
+	ASSERT_EQ(0, ftruncate(memfd, 0x3b10));
+	ASSERT_EQ(0, fd_write_u64(memfd, 0x3b00, 0x5555));
+	ASSERT_EQ(0, vhost_add(&self->pair, &region, memfd, &view));
+	EXPECT_EQ(0x3b10, lseek(view, 0, SEEK_END));
+	map = map_region(view, &region);
+	ASSERT_NE(NULL, map);
+	EXPECT_READS(0x5555, map + 0x3b00);
+}
+
+TEST_F(lend, takes_back_a_region_that_goes)
+{
+	char *map[2];
+	int view;
+
+	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
+	map[0] = map_region(view, &low);
+	ASSERT_EQ(0, vhost_add(&self->pair, &high, self->memfd, &view));
+	map[1] = map_region(view, &high);
+	EXPECT_READS(0x1111, map[0]);
+	EXPECT_READS(0x2222, map[1]);
+	ASSERT_EQ(0, vhost_remove(&self->pair, &low));
+	EXPECT_GONE(map[0]);
+	EXPECT_READS(0x2222, map[1]);
+	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
+	EXPECT_GONE(map[0]);
+	map[0] = map_region(view, &low);
+	EXPECT_READS(0x1111, map[0]);
+}
+
+/* A fd that comes with REM_MEM_REG, as some frontends do, is guest memory. */
+TEST_F(lend, passes_no_memory_with_a_removal)
+{
+	struct vhost_message got, message = {
+		.request = REM_MEM_REG, .flags = FLAG_VERSION, .size = 40,
+		.single.region = low, .nr_fds = 1, .fds = { self->memfd },
+	};
+	int view;
+
+	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
+	ASSERT_EQ(0, vhost_send(self->pair.frontend, &message));
+	ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+	EXPECT_EQ(REM_MEM_REG, got.request);
+	EXPECT_EQ(0, got.nr_fds);
+}
+
+/* A new table while the device runs: what stays is never away. */
+TEST_F(lend, replaces_a_table)
+{
+	const struct vhost_region both[] = { low, high };
+	struct vhost_region part = low;
+	int fds[] = { self->memfd, self->memfd }, views[2];
+	struct vhost_message got;
+	char *map[2], *new;
+
+	ASSERT_EQ(0, vhost_set_table(&self->pair, both, fds, views, 2));
+	map[0] = map_region(views[0], &low);
+	map[1] = map_region(views[1], &high);
+	EXPECT_READS(0x1111, map[0]);
+	EXPECT_READS(0x2222, map[1]);
+
+	/* The same region again: through the old mapping and the new. */
+	ASSERT_EQ(0, vhost_set_table(&self->pair, &low, fds, views, 1));
+	EXPECT_READS(0x1111, map[0]);
+	EXPECT_GONE(map[1]);
+	new = map_region(views[0], &low);
+	EXPECT_READS(0x1111, new);
+
+	/* Half of it: that half stays in the old mapping until the backend answers. */
+	part.size /= 2;
+	ASSERT_EQ(0, vhost_set_table(&self->pair, &part, fds, views, 1));
+	EXPECT_READS(0x1111, map[0]);
+	EXPECT_GONE(map[0] + part.size);
+	new = map_region(views[0], &part);
+	ASSERT_EQ(0, vhost_send_u64(self->pair.backend, SET_MEM_TABLE, FLAG_REPLY, 0));
+	ASSERT_EQ(0, vhost_receive(self->pair.frontend, &got));
+	EXPECT_GONE(map[0]);
+	EXPECT_READS(0x1111, new);
+
+	ASSERT_EQ(0, vhost_set_table(&self->pair, NULL, NULL, views, 0));
+	EXPECT_GONE(new);
+}
+
+/*
+ * Before the backend answers, an old mapping has what is announced: not what
+ * the next message takes away, and nothing more by the word of an operator.
+ */
+TEST_F(lend, old_mappings_get_no_more)
+{
+	struct vhost_region part = low;
+	int view, fd = self->memfd;
+	char *map, *new, out[256];
+
+	part.size /= 2;
+	ASSERT_EQ(0, vhost_set_table(&self->pair, &low, &fd, &view, 1));
+	map = map_region(view, &low);
+	ASSERT_EQ(0, vhost_set_table(&self->pair, &part, &fd, &view, 1));
+	EXPECT_READS(0x1111, map);
+	ASSERT_EQ(0, vhost_set_table(&self->pair, &high, &fd, &view, 1));
+	EXPECT_GONE(map);
+
+	ASSERT_EQ(0, vhost_set_table(&self->pair, &low, &fd, &view, 1));
+	map = map_region(view, &low);
+	ASSERT_EQ(0, vhost_set_table(&self->pair, &part, &fd, &view, 1));
+	new = map_region(view, &part);
+	EXPECT_READS(0x1111, map);
+	ASSERT_EQ(0, proxy_control(&self->proxy, "read-only all", out, sizeof(out)));
+	EXPECT_GONE(map + part.size);
+	EXPECT_READS(0x1111, new);
+	EXPECT_EQ(SIGSEGV, probe_write(new, 0x1111));
+	EXPECT_NE(0, probe_write(map, 0x1111));
+}
+
+static int send_reset(int sock, int how)
+{
+	switch (how) {
+	case 0:
+		return vhost_send_empty(sock, RESET_DEVICE, 0);
+	case 1:
+		return vhost_send_empty(sock, RESET_OWNER, 0);
+	default:
+		return vhost_send_u64(sock, SET_STATUS, 0, 0);
+	}
+}
+
+TEST_F(lend, takes_back_at_reset)
+{
+	struct vhost_message got;
+	int view, how;
+	char *map;
+
+	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
+	map = map_region(view, &low);
+	for (how = 0; how < 3; how++) {
+		EXPECT_READS(0x1111, map);
+		ASSERT_EQ(0, send_reset(self->pair.frontend, how));
+		ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+		EXPECT_GONE(map);
+		/* No ring is on yet. */
+		ASSERT_EQ(0, vhost_send_u64(self->pair.frontend, SET_VRING_ENABLE, 0, 0));
+		ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+		EXPECT_GONE(map);
+		ASSERT_EQ(0, vhost_send_u64(self->pair.frontend, SET_VRING_NUM, 0, 128ULL << 32));
+		ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+	}
+	EXPECT_READS(0x1111, map);
+	ASSERT_EQ(0, vhost_send_u64(self->pair.frontend, SET_STATUS, 0, 15));
+	ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+	EXPECT_READS(0x1111, map);
+}
+
+/* Whoever goes first: nothing stays mapped, and the other side hears of it. */
+TEST_F(lend, takes_back_at_disconnect)
+{
+	int view, who;
+	char *map;
+
+	for (who = 0; who < 2; who++) {
+		ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
+		map = map_region(view, &low);
+		EXPECT_READS(0x1111, map);
+		close(who ? self->pair.backend : self->pair.frontend);
+		EXPECT_EQ(0, vhost_closed(who ? self->pair.frontend : self->pair.backend));
+		EXPECT_GONE(map);
+		EXPECT_EQ(0, proxy_says(&self->proxy, who ? "the backend closed the connection; 1 regions" :
+							    "the frontend closed the connection; 1 regions"));
+		close(who ? self->pair.frontend : self->pair.backend);
+		ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
+	}
+	EXPECT_READS(0x1111, (char *)mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->memfd, 0));
+}
+
+TEST_F(lend, takes_back_when_it_ends)
+{
+	int view;
+	char *map;
+
+	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
+	map = map_region(view, &low);
+	EXPECT_READS(0x1111, map);
+	EXPECT_EQ(0, proxy_stop(&self->proxy, SIGINT));
+	EXPECT_GONE(map);
+	EXPECT_EQ(0, vhost_closed(self->pair.frontend));
+	ASSERT_EQ(0, proxy_start(&self->proxy, ""));
+}
+
+/* A session whose peers do not read keeps nobody else waiting, nor itself. */
+TEST_F(lend, serves_others_while_one_is_stuck)
+{
+	struct vhost_message got, message = { .request = 4711, .flags = FLAG_VERSION, .size = 4096 };
+	struct vhost_pair others[8];
+	int view, i;
+	char *map;
+
+	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
+	map = map_region(view, &low);
+	ASSERT_EQ(0, fcntl(self->pair.frontend, F_SETFL, O_NONBLOCK));
+	ASSERT_EQ(0, fcntl(self->pair.backend, F_SETFL, O_NONBLOCK));
+	while (!vhost_send(self->pair.frontend, &message))
+		;
+	for (i = 0; i < 8; i++) {
+		ASSERT_EQ(0, pair_open(&self->proxy, &others[i]));
+		ASSERT_EQ(0, vhost_send_empty(others[i].frontend, GET_FEATURES, 0));
+		ASSERT_EQ(0, vhost_receive(others[i].backend, &got));
+	}
+	/* The other way is open. */
+	ASSERT_EQ(0, vhost_send_u64(self->pair.backend, GET_FEATURES, FLAG_REPLY, 1));
+	ASSERT_EQ(0, vhost_receive(self->pair.frontend, &got));
+	EXPECT_READS(0x1111, map);
+	close(self->pair.frontend);
+	EXPECT_EQ(0, proxy_says(&self->proxy, "the frontend closed the connection; 1 regions"));
+	EXPECT_GONE(map);
+	for (i = 0; i < 8; i++)
+		pair_close(&others[i]);
+}
+
+/* A backend that behaves may end its I/O first, if it is quick. */
+TEST_F(lend, gives_grace)
+{
+	struct vhost_proxy proxy;
+	struct vhost_pair pair;
+	uint64_t start;
+	int view, quick;
+	char *map;
+
+	ASSERT_EQ(0, proxy_start(&proxy, "--grace 1000"));
+	for (quick = 0; quick < 2; quick++) {
+		ASSERT_EQ(0, pair_open(&proxy, &pair));
+		ASSERT_EQ(0, vhost_add(&pair, &low, self->memfd, &view));
+		map = map_region(view, &low);
+		start = now_ns();
+		close(pair.frontend);
+		ASSERT_EQ(0, vhost_closed(pair.backend));
+		EXPECT_READS(0x1111, map);
+		if (quick)
+			close(pair.backend);
+		EXPECT_EQ(0, proxy_says(&proxy, quick ? "session 2: the frontend closed" :
+							"session 1: the frontend closed"));
+		EXPECT_EQ(!quick, now_ns() - start >= 1000000000);
+		EXPECT_GONE(map);
+		if (!quick)
+			close(pair.backend);
+	}
+	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
+}
+
+/* Who may take memory back at any time, may while grace is given. */
+TEST_F(lend, grace_is_the_operators_to_end)
+{
+	struct vhost_proxy proxy;
+	struct vhost_pair pair;
+	char *map, out[256];
+	int view;
+
+	ASSERT_EQ(0, proxy_start(&proxy, "--grace 3600000"));
+	ASSERT_EQ(0, pair_open(&proxy, &pair));
+	ASSERT_EQ(0, vhost_add(&pair, &low, self->memfd, &view));
+	map = map_region(view, &low);
+	close(pair.frontend);
+	ASSERT_EQ(0, vhost_closed(pair.backend));
+	EXPECT_READS(0x1111, map);
+	EXPECT_EQ(0, proxy_control(&proxy, "revoke all", out, sizeof(out)));
+	EXPECT_GONE(map);
+	EXPECT_EQ(0, proxy_control(&proxy, "restore 1", out, sizeof(out)));
+	EXPECT_READS(0x1111, map);
+	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
+	EXPECT_GONE(map);
+}
+
+TEST_HARNESS_MAIN
