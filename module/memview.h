@@ -289,9 +289,11 @@ enum memview_cause {
 int memview_control_open(struct inode *inode, struct file *file);
 void memview_unpin_fs(void);
 
-/* view.c */
+/* lifetime.c */
 struct memview_view *memview_view_create(struct inode *inode);
 void memview_view_put(struct memview_view *view);
+
+/* view.c */
 int memview_view_map(struct memview_view *view,
 		     const struct memview_map_fd_info *info);
 int memview_view_unmap(struct memview_view *view,
