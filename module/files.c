@@ -21,8 +21,16 @@ static loff_t view_llseek(struct file *file, loff_t offset, int whence)
 					i_size_read(view->inode));
 }
 
-static int view_release(struct inode *inode, struct file *file)
+static int viewfd_release(struct inode *inode, struct file *file)
 {
+	memview_view_put(file->private_data);
+	return 0;
+}
+
+/* With the last reference: dup(), fork() and SCM_RIGHTS share the file. */
+static int control_release(struct inode *inode, struct file *file)
+{
+	memview_view_end_control(file->private_data);
 	memview_view_put(file->private_data);
 	return 0;
 }
@@ -57,6 +65,7 @@ static void view_show_fdinfo(struct seq_file *m, struct file *file)
 	seq_printf(m, "memview-id:\t%llu\n", view->bpf.id);
 	seq_printf(m, "memview-type:\t%s\n",
 		   file->f_op == &memview_control_fops ? "control" : "view");
+	seq_printf(m, "memview-flags:\t%#x\n", READ_ONCE(view->flags));
 	seq_printf(m, "memview-size:\t%lld\n", i_size_read(view->inode));
 	seq_printf(m, "memview-ranges:\t%lu\n",
 		   READ_ONCE(view->layout.nr_ranges));
@@ -75,7 +84,7 @@ static const struct file_operations viewfd_fops = {
 	.owner = THIS_MODULE,
 	.llseek = view_llseek,
 	.mmap = viewfd_mmap,
-	.release = view_release,
+	.release = viewfd_release,
 	.setlease = memview_setlease,
 	.show_fdinfo = view_show_fdinfo,
 };
@@ -87,7 +96,7 @@ const struct file_operations memview_control_fops = {
 	.llseek = view_llseek,
 	.unlocked_ioctl = memview_ioctl,
 	.compat_ioctl = compat_ptr_ioctl,
-	.release = view_release,
+	.release = control_release,
 	.setlease = memview_setlease,
 	.show_fdinfo = view_show_fdinfo,
 };

@@ -14,6 +14,7 @@ union argument {
 	struct memview_map_fd_info map;
 	struct memview_unmap_fd_info unmap;
 	struct memview_batch batch;
+	struct memview_set_flags set_flags;
 };
 
 /**
@@ -65,10 +66,17 @@ static long run_batch(struct file *file, const union argument *arg,
 	return err;
 }
 
+static long run_set_flags(struct file *file, const union argument *arg,
+			  void __user *user)
+{
+	return memview_view_set_flags(file->private_data, &arg->set_flags);
+}
+
 static_assert(sizeof(struct memview_map_fd_info) == 32);
 static_assert(sizeof(struct memview_unmap_fd_info) == 24);
 static_assert(sizeof(struct memview_batch) == 24);
 static_assert(sizeof(struct memview_batch_op) == 40);
+static_assert(sizeof(struct memview_set_flags) == 8);
 
 static const struct command commands[] = {
 	[_IOC_NR(MEMVIEW_MAP_FD)] = {
@@ -92,6 +100,12 @@ static const struct command commands[] = {
 		.min_size = 24,
 		.size = sizeof(struct memview_batch),
 		.run = run_batch,
+	},
+	[_IOC_NR(MEMVIEW_SET_FLAGS)] = {
+		.dir = _IOC_WRITE,
+		.min_size = 8,
+		.size = sizeof(struct memview_set_flags),
+		.run = run_set_flags,
 	},
 };
 

@@ -287,9 +287,11 @@ int memview_layout_change(struct memview_layout *layout,
 }
 
 /**
- * memview_layout_clear - empty a layout that nobody uses any more
- * @layout: Layout. Neither faults nor changes are left.
+ * memview_layout_clear - empty a layout for good
+ * @layout: Layout. The caller holds view->change_lock, and no range comes
+ *	afterwards.
  *
+ * Context: May sleep. Does not allocate.
  * Return: All ranges, as @dead of memview_layout_change().
  */
 struct memview_range *memview_layout_clear(struct memview_layout *layout)
@@ -300,6 +302,7 @@ struct memview_range *memview_layout_clear(struct memview_layout *layout)
 	down_write(&layout->lock);
 	drop_below(layout, &all, &all + 1, &dead);
 	__mt_destroy(&layout->tree);
+	layout->changes++;
 	layout->nr_ranges = 0;
 	layout->nr_pages = 0;
 	up_write(&layout->lock);

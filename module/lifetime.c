@@ -67,6 +67,64 @@ struct memview_view *memview_view_create(struct inode *inode)
 }
 
 /**
+ * memview_view_set_flags - MEMVIEW_SET_FLAGS
+ * @view: View.
+ * @request: Request, as it came.
+ *
+ * Return: 0; or -EINVAL, and nothing has changed.
+ */
+int memview_view_set_flags(struct memview_view *view,
+			   const struct memview_set_flags *request)
+{
+	if ((request->flags & ~MEMVIEW_REVOKE_ON_CLOSE) || request->reserved)
+		return -EINVAL;
+	WRITE_ONCE(view->flags, request->flags);
+	return 0;
+}
+
+/* Unlike a change this can neither fail nor be killed. */
+static u64 take_all(struct memview_view *view)
+{
+	u64 size = 0;
+
+	mutex_lock(&view->change_lock);
+	if (view->layout.nr_ranges) {
+		struct memview_range *dead =
+			memview_layout_clear(&view->layout);
+
+		size = PAGE_ALIGN(view->size);
+		memview_zap(view, 0, (size >> PAGE_SHIFT) - 1,
+			    MEMVIEW_CAUSE_REVOKE, true);
+		memview_drop_ranges(dead);
+		memview_count(view, changes);
+	}
+	mutex_unlock(&view->change_lock);
+	return size;
+}
+
+/**
+ * memview_view_end_control - the last reference to the control file is gone
+ * @view: View. Its clients may be there still, and fault; no request is in
+ *	flight, and none will come: each has the control file. What a BPF
+ *	program does goes on.
+ *
+ * Context: May sleep. Where the last reference went, with no lock held: on the
+ *	way back to user space, at the end of a task, or in a kernel thread.
+ */
+void memview_view_end_control(struct memview_view *view)
+{
+	u64 size;
+
+	if (!(view->flags & MEMVIEW_REVOKE_ON_CLOSE))
+		return;
+	size = take_all(view);
+	if (!size)
+		return;
+	trace_memview_revoke(&view->bpf, 0, size, 0);
+	memview_tell_unmap(view, 0, size);
+}
+
+/**
  * memview_view_put - one user less
  * @view: With the last one it goes. No mapping is left: those hold files.
  *

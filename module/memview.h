@@ -239,6 +239,7 @@ struct memview_stats {
  * @layout: Ranges.
  * @sources: The files behind them. Under @change_lock.
  * @size: Bytes; the inode's size is the same. Under @change_lock.
+ * @flags: Of enum memview_flags.
  * @dead: Set under @change_lock: no change may come any more.
  * @mappings: VMAs.
  * @growing: Pages that batches in flight give a range to that had none, as far
@@ -256,6 +257,7 @@ struct memview_view {
 	struct memview_layout layout;
 	struct list_head sources;
 	loff_t size;
+	u32 flags;
 	bool dead;
 	atomic_long_t mappings;
 	atomic_long_t growing;
@@ -292,6 +294,9 @@ void memview_unpin_fs(void);
 /* lifetime.c */
 struct memview_view *memview_view_create(struct inode *inode);
 void memview_view_put(struct memview_view *view);
+int memview_view_set_flags(struct memview_view *view,
+			   const struct memview_set_flags *request);
+void memview_view_end_control(struct memview_view *view);
 
 /* view.c */
 int memview_view_map(struct memview_view *view,

@@ -312,7 +312,10 @@ TRACE_EVENT(memview_zap,
 		  show_memview_cause(__entry->cause), __entry->time)
 );
 
-/* A span was taken away from outside, by bpf_memview_revoke(). */
+/*
+ * A span was taken away by bpf_memview_revoke(), or all that there was because
+ * the control file is gone.
+ */
 TRACE_EVENT(memview_revoke,
 	TP_PROTO(struct memview *view, u64 offset, u64 size, int err),
 	TP_ARGS(view, offset, size, err),

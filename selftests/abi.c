@@ -16,6 +16,8 @@
 #define MAP_SIZE	sizeof(struct memview_map_fd_info)
 #define UNMAP_SIZE	sizeof(struct memview_unmap_fd_info)
 #define BATCH_SIZE	sizeof(struct memview_batch)
+#define NR_SET_FLAGS	_IOC_NR(MEMVIEW_SET_FLAGS)
+#define FLAGS_SIZE	sizeof(struct memview_set_flags)
 
 FIXTURE(abi)
 {
@@ -187,6 +189,28 @@ TEST_F(abi, batch_of_every_size)
 	model_map(&self->model, 1, 2, FILE_ID, 3, MAP_R);
 }
 
+TEST_F(abi, set_flags_of_every_size)
+{
+	union sized arg = { .bytes = { MEMVIEW_REVOKE_ON_CLOSE } };
+	struct view_info info;
+	size_t size;
+
+	for (size = 0; size <= 2 * FLAGS_SIZE; size++) {
+		ASSERT_EQ(0, view_set_flags(self->control, 0));
+		EXPECT_EQ(size < FLAGS_SIZE ? -EINVAL : 0,
+			  sized_ioctl(self->control, NR_SET_FLAGS, size, &arg)) TH_LOG("%zu", size);
+		ASSERT_EQ(0, view_info(self->control, &info));
+		EXPECT_EQ(size < FLAGS_SIZE ? 0 : MEMVIEW_REVOKE_ON_CLOSE, info.flags);
+	}
+	for (size = FLAGS_SIZE; size < 2 * FLAGS_SIZE; size++) {
+		arg = (union sized){ .bytes = { [0] = 0, [FLAGS_SIZE] = 0 } };
+		arg.bytes[size] = 1;
+		EXPECT_EQ(-E2BIG, sized_ioctl(self->control, NR_SET_FLAGS, size + 1, &arg));
+	}
+	ASSERT_EQ(0, view_info(self->control, &info));
+	EXPECT_EQ(MEMVIEW_REVOKE_ON_CLOSE, info.flags);
+}
+
 /* The largest size that an ioctl number can tell: more than a page. */
 TEST_F(abi, largest_size)
 {
@@ -235,13 +259,13 @@ TEST_F(abi, other_numbers)
 	unsigned int nr;
 
 	fill_map(self, &arg);
-	for (nr = 4; nr < 256; nr++) {
+	for (nr = 5; nr < 256; nr++) {
 		EXPECT_EQ(-1, ioctl(self->control, _IOW(MEMVIEW_IOC_MAGIC, nr, union sized), &arg));
 		EXPECT_EQ(ENOTTY, errno) TH_LOG("number %u", nr);
 		EXPECT_EQ(-1, ioctl(self->control, _IO(MEMVIEW_IOC_MAGIC, nr), &arg));
 		EXPECT_EQ(ENOTTY, errno) TH_LOG("number %u", nr);
 	}
-	for (nr = 0; nr < 4; nr++) {
+	for (nr = 0; nr < 5; nr++) {
 		EXPECT_EQ(-1, ioctl(self->control,
 				    _IOW(MEMVIEW_IOC_MAGIC ^ 1, nr, struct memview_map_fd_info),
 				    &arg));

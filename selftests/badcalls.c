@@ -200,6 +200,27 @@ TEST_F(bad, unmap_reserved_fields)
 	}
 }
 
+/* ---- MEMVIEW_SET_FLAGS ---- */
+
+TEST_F(bad, set_flags)
+{
+	struct memview_set_flags request;
+	unsigned int bit;
+
+	for (bit = 1; bit < 64; bit++) {
+		request = (struct memview_set_flags){ .flags = MEMVIEW_REVOKE_ON_CLOSE };
+		if (bit < 32)
+			request.flags |= 1U << bit;
+		else
+			request.reserved = 1U << (bit - 32);
+		EXPECT_EQ(-1, ioctl(self->control, MEMVIEW_SET_FLAGS, &request));
+		EXPECT_EQ(EINVAL, errno) TH_LOG("bit %u", bit);
+		expect_unchanged(_metadata, self, "unknown flag of the view");
+	}
+	EXPECT_EQ(-ENOTTY, view_set_flags(self->viewfd, MEMVIEW_REVOKE_ON_CLOSE));
+	expect_unchanged(_metadata, self, "flags by the view fd");
+}
+
 /* ---- The rest ---- */
 
 TEST_F(bad, ioctl_pointers)
@@ -214,6 +235,8 @@ TEST_F(bad, ioctl_pointers)
 		EXPECT_EQ(-1, ioctl(self->control, MEMVIEW_MAP_FD, pointers[i]));
 		EXPECT_EQ(EFAULT, errno);
 		EXPECT_EQ(-1, ioctl(self->control, MEMVIEW_UNMAP_FD, pointers[i]));
+		EXPECT_EQ(EFAULT, errno);
+		EXPECT_EQ(-1, ioctl(self->control, MEMVIEW_SET_FLAGS, pointers[i]));
 		EXPECT_EQ(EFAULT, errno);
 		expect_unchanged(_metadata, self, "bad pointer");
 	}

@@ -62,6 +62,7 @@ static void expect_unchanged(struct __test_metadata *_metadata, FIXTURE_DATA(bad
 	struct view_info info;
 
 	ASSERT_EQ(0, view_info(self->control, &info));
+	EXPECT_EQ(self->before.flags, info.flags) TH_LOG("%s", what);
 	EXPECT_EQ(self->before.size, info.size) TH_LOG("%s", what);
 	EXPECT_EQ(self->before.changes, info.changes) TH_LOG("%s", what);
 	EXPECT_EQ(self->before.zaps, info.zaps) TH_LOG("%s", what);

@@ -38,6 +38,7 @@ enum fuzz_call {
 	CALL_GET_VIEWFD, CALL_CLOSE_VIEWFD, CALL_MMAP, CALL_MUNMAP, CALL_ACCESS, CALL_MPROTECT,
 	CALL_MREMAP, CALL_MADVISE, CALL_FORK, CALL_TRUNCATE, CALL_PUNCH, CALL_REFILL, CALL_SEAL,
 	CALL_ON_VIEWFD, CALL_ON_CONTROL, CALL_IOCTL_RAW, CALL_COMPARE, CALL_BATCH_ADD, CALL_BATCH_RUN,
+	CALL_SET_FLAGS,
 	CALLS,
 };
 
@@ -62,6 +63,7 @@ struct fuzz_view {
 	int control; /* -1: none */
 	int viewfd[FUZZ_VIEWFDS];
 	uint64_t size;
+	bool revoke_on_close;
 	unsigned int n;
 	struct fuzz_range range[FUZZ_RANGES]; /* sorted */
 };

@@ -58,6 +58,7 @@ static void view_init(struct fuzz_view *view)
 
 	view->control = -1;
 	view->size = 0;
+	view->revoke_on_close = false;
 	view->n = 0;
 	for (i = 0; i < FUZZ_VIEWFDS; i++)
 		view->viewfd[i] = -1;
@@ -91,9 +92,12 @@ static int call_close(const struct fuzz_op *op)
 {
 	struct fuzz_view *view = view_of(op);
 
-	if (view->control >= 0)
-		close(view->control);
+	if (view->control < 0)
+		return 0;
+	close(view->control);
 	view->control = -1;
+	if (view->revoke_on_close)
+		model_replace(view, 0, ~0ULL, NULL);
 	return 0;
 }
 
@@ -326,6 +330,30 @@ static int call_unmap_raw(const struct fuzz_op *op)
 	return do_unmap(view_of(op), &info, variant_of(op));
 }
 
+/* ---- SET_FLAGS ---- */
+
+static int call_set_flags(const struct fuzz_op *op)
+{
+	struct memview_set_flags request = {
+		.flags = op->sel[0] & 1 ? fuzz_value(op, 0) : op->flags & MEMVIEW_REVOKE_ON_CLOSE,
+		.reserved = op->sel[0] & 2 ? fuzz_value(op, 1) : 0,
+	};
+	enum variant variant = variant_of(op);
+	errnos errors = variant_errors(variant);
+	struct fuzz_view *view = view_of(op);
+	int err;
+
+	if (view->control < 0)
+		return -1;
+	if (!errors && ((request.flags & ~MEMVIEW_REVOKE_ON_CLOSE) || request.reserved))
+		errors = ERR_BIT(EINVAL);
+	err = do_ioctl(view->control, MEMVIEW_SET_FLAGS, &request, variant);
+	check_result("MEMVIEW_SET_FLAGS", err, errors);
+	if (!err)
+		view->revoke_on_close = request.flags;
+	return err;
+}
+
 /* ---- All of them ---- */
 
 void fuzz_run(const struct fuzz_op *op)
@@ -357,6 +385,7 @@ void fuzz_run(const struct fuzz_op *op)
 		[CALL_COMPARE] = call_compare,
 		[CALL_BATCH_ADD] = call_batch_add,
 		[CALL_BATCH_RUN] = call_batch_run,
+		[CALL_SET_FLAGS] = call_set_flags,
 	};
 	unsigned int call = op->op % CALLS;
 

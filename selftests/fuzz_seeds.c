@@ -55,6 +55,13 @@ static const struct fuzz_op seed_batch[] = {
 	OP(BATCH_ADD, .flags = 48, NUM(0, 1, 1, 3)), OP(BATCH_RUN), OP(BATCH_RUN), OP(COMPARE),
 };
 
+static const struct fuzz_op seed_flags[] = {
+	BEGIN, ACCESSES_OF(3), OP(SET_FLAGS, .flags = 1), OP(SET_FLAGS, .obj = 0x20, .flags = 1),
+	OP(SET_FLAGS, .sel = { 1 }, NUM(2)), OP(SET_FLAGS, .sel = { 2 }, NUM(1, 1)), OP(COMPARE),
+	OP(CLOSE), OP(COMPARE), ACCESSES_OF(3), OP(OPEN, .obj = 1, .flags = 1),
+	OP(SET_FLAGS, .obj = 1, .flags = 1), OP(SET_FLAGS, .obj = 1), OP(CLOSE, .obj = 1),
+};
+
 #define SEED(name)	{ #name, seed_##name, sizeof(seed_##name) }
 
 int seeds_write(const char *dir)
@@ -63,7 +70,8 @@ int seeds_write(const char *dir)
 		const char *name;
 		const void *data;
 		size_t size;
-	} seeds[] = { SEED(layout), SEED(mapping), SEED(files), SEED(bad), SEED(batch) };
+	} seeds[] = { SEED(layout), SEED(mapping), SEED(files), SEED(bad), SEED(batch),
+		SEED(flags) };
 	char path[PATH_MAX];
 	unsigned int i;
 	int fd;

@@ -99,6 +99,13 @@ struct memview_batch_op batch_unmap(uint64_t mem_offset, uint64_t size)
 	};
 }
 
+int view_set_flags(int control, uint32_t flags)
+{
+	struct memview_set_flags request = { .flags = flags };
+
+	return err_or(ioctl(control, MEMVIEW_SET_FLAGS, &request));
+}
+
 int view_get_fd(int control)
 {
 	return err_or(ioctl(control, MEMVIEW_GET_VIEWFD));
@@ -127,6 +134,7 @@ int view_info(int fd, struct view_info *info)
 		uint64_t *value;
 	} numbers[] = {
 		{ "memview-id:", &info->id },
+		{ "memview-flags:", &info->flags },
 		{ "memview-size:", &info->size },
 		{ "memview-ranges:", &info->ranges },
 		{ "memview-bytes:", &info->bytes },

@@ -93,6 +93,8 @@ int view_batch(int control, const struct memview_batch_op *ops, uint32_t nr, uin
 struct memview_batch_op batch_map(int fd, uint64_t fd_offset, uint64_t size, uint64_t mem_offset,
 				  uint32_t flags);
 struct memview_batch_op batch_unmap(uint64_t mem_offset, uint64_t size);
+/* Of enum memview_flags. */
+int view_set_flags(int control, uint32_t flags);
 /* A new view fd of the view. */
 int view_get_fd(int control);
 /* mmap() all of @size from @offset, MAP_SHARED. MAP_FAILED on error. */
@@ -104,6 +106,7 @@ void *view_mmap_by_page(int viewfd, uint64_t size, int prot, uint64_t offset);
 struct view_info {
 	uint64_t id;
 	char type[16]; /* "control" or "view" */
+	uint64_t flags;
 	uint64_t size;
 	uint64_t ranges;
 	uint64_t bytes;

@@ -48,12 +48,16 @@ TEST_F(fdinfo, both_kinds)
 	EXPECT_STREQ("control", control.type);
 	EXPECT_STREQ("view", self->info.type);
 	EXPECT_EQ(control.id, self->info.id);
+	EXPECT_EQ(0, control.flags);
 	EXPECT_EQ(SIZE, control.size);
 	EXPECT_EQ(SIZE, self->info.size);
 	EXPECT_EQ(2, control.ranges);
 	EXPECT_EQ(2, self->info.ranges);
 	EXPECT_EQ(9 * PAGE, control.bytes);
 	EXPECT_EQ(1, control.mappings);
+	ASSERT_EQ(0, view_set_flags(self->control, MEMVIEW_REVOKE_ON_CLOSE));
+	ASSERT_EQ(0, view_info(self->viewfd, &self->info));
+	EXPECT_EQ(MEMVIEW_REVOKE_ON_CLOSE, self->info.flags);
 
 	ASSERT_EQ(0, view_info(another, &other));
 	EXPECT_NE(control.id, other.id);

@@ -28,6 +28,8 @@ static const struct {
 	CONSTANT(MEMVIEW_MAP_READ),
 	CONSTANT(MEMVIEW_MAP_WRITE),
 	CONSTANT(MEMVIEW_MAX_FILE_OFFSET),
+	CONSTANT(MEMVIEW_REVOKE_ON_CLOSE),
+	CONSTANT(MEMVIEW_SET_FLAGS),
 	CONSTANT(MEMVIEW_UNMAP_FD),
 	CONSTANT(O_RDWR),
 	CONSTANT(__NR_ftruncate),
@@ -171,6 +173,10 @@ TEST(structures_are_the_abis)
 		FIELD(memview_batch, flags),
 		FIELD(memview_batch, failed),
 	};
+	static const struct field set_flags[] = {
+		FIELD(memview_set_flags, flags),
+		FIELD(memview_set_flags, reserved),
+	};
 
 	check_struct(_metadata, "memview_map_fd_info", map, ARRAY_SIZE(map),
 		     sizeof(struct memview_map_fd_info));
@@ -182,6 +188,8 @@ TEST(structures_are_the_abis)
 		     sizeof(struct memview_batch_op));
 	check_struct(_metadata, "memview_batch", batch, ARRAY_SIZE(batch),
 		     sizeof(struct memview_batch));
+	check_struct(_metadata, "memview_set_flags", set_flags, ARRAY_SIZE(set_flags),
+		     sizeof(struct memview_set_flags));
 }
 
 TEST(entries_have_their_size)

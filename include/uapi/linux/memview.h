@@ -20,6 +20,10 @@
  * MEMVIEW_GET_VIEWFD, can be passed to another process, which can mmap() it
  * with MAP_SHARED and close it, and do nothing else with it.
  *
+ * When the last reference to the control fd goes, nobody can change the view
+ * any more, and it stays as it is for as long as a client has it. With
+ * MEMVIEW_REVOKE_ON_CLOSE it is emptied then.
+ *
  * Structures may grow at their end. The kernel takes the size of the caller's
  * structure from the ioctl number, and that of the entries of an array from a
  * field beside it: fields that the caller does not know are taken as zero,
@@ -224,5 +228,37 @@ struct memview_batch {
  * has come (EINTR) may be no single entry's fault.
  */
 #define MEMVIEW_BATCH _IOWR(MEMVIEW_IOC_MAGIC, 0x03, struct memview_batch)
+
+/**
+ * enum memview_flags - how a view behaves
+ * @MEMVIEW_REVOKE_ON_CLOSE: When the last reference to the control fd goes,
+ *	because it is closed or who has it dies, all ranges are taken away, as
+ *	MEMVIEW_UNMAP_FD does. Duplicates of the fd are such references, those of
+ *	forked processes and those on their way through a socket, too; view fds
+ *	and mappings are not. When the close() that drops the last one returns,
+ *	or a wait() for the process that held it, it has happened: it cannot
+ *	fail.
+ */
+enum memview_flags {
+	MEMVIEW_REVOKE_ON_CLOSE = 1 << 0,
+};
+
+/**
+ * struct memview_set_flags - argument of MEMVIEW_SET_FLAGS
+ * @flags: Of &enum memview_flags. Those that are not given are cleared.
+ * @reserved: Must be zero.
+ */
+struct memview_set_flags {
+	__u32 flags;
+	__u32 reserved;
+};
+
+/**
+ * define MEMVIEW_SET_FLAGS - say how a view behaves
+ *
+ * A new view has no flag.
+ */
+#define MEMVIEW_SET_FLAGS \
+	_IOW(MEMVIEW_IOC_MAGIC, 0x04, struct memview_set_flags)
 
 #endif /* _UAPI_LINUX_MEMVIEW_H */
