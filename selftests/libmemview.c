@@ -93,6 +93,22 @@ TEST_F(library, changes_all_at_once)
 	EXPECT_EQ(1, failed);
 }
 
+TEST_F(library, takes_back_on_close)
+{
+	int view = memview_open(SIZE);
+	uint64_t value;
+	char *map;
+
+	ASSERT_LE(0, view);
+	ASSERT_EQ(0, memview_map(view, 0, self->memfd, 0, SIZE, MAP_RW));
+	ASSERT_EQ(0, memview_mmap(memview_get_viewfd(view), 0, SIZE, PROT_RW, (void **)&map));
+	EXPECT_EQ(-EINVAL, memview_set_flags(view, ~0u));
+	ASSERT_EQ(0, memview_set_flags(view, MEMVIEW_REVOKE_ON_CLOSE));
+	EXPECT_EQ(0, probe_read(map, &value));
+	close(view);
+	EXPECT_EQ(SIGBUS, probe_read(map, &value));
+}
+
 TEST_F(library, says_what_the_kernel_says)
 {
 	int view = memview_open(SIZE), viewfd;

@@ -287,6 +287,38 @@ TEST_F(lend, takes_back_when_it_ends)
 	ASSERT_EQ(0, proxy_start(&self->proxy, ""));
 }
 
+/*
+ * Whoever is killed, the session's process or all: this backend does not let go
+ * of what it has mapped, and it is gone all the same.
+ */
+TEST_F(lend, takes_back_when_it_is_killed)
+{
+	int view, all, i;
+	uint64_t word;
+	char *map;
+
+	for (all = 0; all < 2; all++) {
+		ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
+		map = map_region(view, &low);
+		EXPECT_READS(0x1111, map);
+		if (!all) {
+			ASSERT_EQ(0, kill(proxy_session(&self->proxy), SIGKILL));
+			EXPECT_EQ(0, proxy_says(&self->proxy, "killed by SIGKILL"));
+			EXPECT_GONE(map);
+			EXPECT_EQ(0, vhost_closed(self->pair.backend));
+			ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
+		} else {
+			/* The session ends by itself. */
+			EXPECT_EQ(SIGKILL, proxy_stop(&self->proxy, SIGKILL));
+			for (i = 0; i < 2000 && !probe_read(map, &word); i++)
+				sleep_ms(10);
+			EXPECT_GONE(map);
+			ASSERT_EQ(0, proxy_start(&self->proxy, ""));
+		}
+	}
+	EXPECT_READS(0x1111, (char *)mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->memfd, 0));
+}
+
 /* A session whose peers do not read keeps nobody else waiting, nor itself. */
 TEST_F(lend, serves_others_while_one_is_stuck)
 {

@@ -146,8 +146,12 @@ static bool region_make(const struct memory *memory, struct region *region,
 	}
 	if (error >= 0) {
 		region->view = error;
-		error = region_show(memory, region, 0, UINT64_MAX);
+		/* Nothing outlives this process, whatever ends it. */
+		error = memview_set_flags(region->view,
+					  MEMVIEW_REVOKE_ON_CLOSE);
 	}
+	if (!error)
+		error = region_show(memory, region, 0, UINT64_MAX);
 	if (!error)
 		error = viewfd = memview_get_viewfd(region->view);
 	if (error < 0) {

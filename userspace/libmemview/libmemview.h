@@ -91,6 +91,18 @@ int memview_batch(int view, const struct memview_batch_op *ops, unsigned int nr,
 		  unsigned int *failed);
 
 /**
+ * memview_set_flags - say how a view behaves
+ * @view: Control fd.
+ * @flags: Of &enum memview_flags; those that are not given are cleared.
+ *
+ * With MEMVIEW_REVOKE_ON_CLOSE clients lose all when the last reference to the
+ * control fd goes, be it that this process is killed.
+ *
+ * Return: 0, or a negative errno, and nothing has changed.
+ */
+int memview_set_flags(int view, uint32_t flags);
+
+/**
  * memview_get_viewfd - make a view fd, for a client
  * @view: Control fd.
  *

@@ -86,6 +86,13 @@ int memview_batch(int view, const struct memview_batch_op *ops, unsigned int nr,
 	return error;
 }
 
+int memview_set_flags(int view, uint32_t flags)
+{
+	struct memview_set_flags request = { .flags = flags };
+
+	return result(ioctl(view, MEMVIEW_SET_FLAGS, &request));
+}
+
 int memview_get_viewfd(int view)
 {
 	return result(ioctl(view, MEMVIEW_GET_VIEWFD));
