@@ -99,7 +99,7 @@ static bool file_is(int fd, uint32_t tag)
  * Catches: mapped pages that cannot be swapped out; that are, while a client
  * writes to them; a charge to another cgroup than the client's.
  */
-TEST_F(reclaim_swap, larger_than_the_limit)
+TEST_F_TIMEOUT(reclaim_swap, larger_than_the_limit, 300)
 {
 	struct pass pass = { .cgroup = self->cgroup, .tag = 1 };
 	struct client client;
