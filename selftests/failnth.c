@@ -300,7 +300,7 @@ static void expect_nothing(struct bench *b)
 static const struct operation operations[] = {
 	{ "open", NULL, run_open, SAME },
 	{ "grow", NULL, run_grow, SAME, .frugal = true },
-	{ "shrink", prepare_touched, run_shrink, expect_shrink },
+	{ "shrink", prepare_touched, run_shrink, expect_shrink, .frugal = true },
 	{ "map a new file", NULL, run_map_new, expect_map_new },
 	{ "map a file that is there", NULL, run_map_same, expect_map_same },
 	{ "map it read-only", NULL, run_map_read_only, expect_map_read_only },
