@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * stall.bpf.c - hold up whoever makes a view's pages clean, at the watch that
+ * the test names
+ */
+#include "test.bpf.h"
+
+char _license[] SEC("license") = "GPL";
+
+/* Set by the test. */
+__u64 inode; /* of the file */
+__u32 stall_at; /* at the so many-th watch */
+volatile __u32 go;
+__u64 longest_ns;
+
+/* Read by the test. */
+volatile __u32 calls;
+volatile __u32 stalled;
+
+static long wait(__u32 n, void *until)
+{
+	return go || bpf_ktime_get_ns() >= *(__u64 *)until;
+}
+
+SEC("tp_btf/memview_invalidate")
+int BPF_PROG(memview_invalidate, struct memview *view, struct inode *file, unsigned long first,
+	     unsigned long last, enum memview_cause cause)
+{
+	__u64 until = bpf_ktime_get_ns() + longest_ns;
+	int i;
+
+	if (!file || cause != MEMVIEW_CAUSE_WRITEBACK || file->i_ino != inode)
+		return 0;
+	if (__sync_add_and_fetch(&calls, 1) != stall_at)
+		return 0;
+	stalled = 1;
+	for (i = 0; i < 64 && !go && bpf_ktime_get_ns() < until; i++)
+		bpf_loop(1 << 20, wait, &until, 0);
+	return 0;
+}
