@@ -22,6 +22,7 @@
 #include <linux/backing-dev.h>
 #include <linux/file.h>
 #include <linux/ktime.h>
+#include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
@@ -371,14 +372,14 @@ static vm_fault_t memview_mkwrite(struct vm_fault *vmf)
 
 /*
  * change_protection() rewrites the NX bit of each PTE from the VMA's
- * protection, which knows nothing of ranges. So let there be no PTE when it
- * comes, and no fault until it is done. Writing is safe: while there is a
- * page_mkwrite the VMA's protection never has the write bit.
+ * protection, which knows nothing of ranges. And it makes dirty PTEs writable
+ * again, all those of a folio if one is dirty. So let there be no PTE when it
+ * comes, and no fault until it is done.
  */
 static int memview_mprotect(struct vm_area_struct *vma, unsigned long start,
 			    unsigned long end, unsigned long newflags)
 {
-	if (!(newflags & VM_EXEC))
+	if (!(newflags & (VM_WRITE | VM_EXEC)))
 		return 0;
 	vma_start_write(vma);
 	memview_zap_vma(vma, start, end);
@@ -398,6 +399,26 @@ static void memview_vma_close(struct vm_area_struct *vma)
 
 	atomic_long_dec(&view->mappings);
 }
+
+#ifdef CONFIG_NUMA
+/*
+ * A policy that does not ask for pages to move to who uses them (MPOL_F_MOF)
+ * makes NUMA balancing leave the mapping alone. It would take its PTEs away, and
+ * give them back with all that the VMA allows. New pages are the source's own
+ * affair: nothing is allocated by this policy.
+ */
+static struct mempolicy *memview_get_policy(struct vm_area_struct *vma,
+					    unsigned long addr, pgoff_t *ilx)
+{
+	static struct mempolicy policy = {
+		.refcnt = ATOMIC_INIT(1),
+		.mode = MPOL_LOCAL,
+	};
+
+	*ilx = 0;
+	return &policy;
+}
+#endif
 
 #ifdef MEMVIEW_HAVE_VMA_LOCK
 /*
@@ -439,4 +460,7 @@ const struct vm_operations_struct memview_vm_ops = {
 	.map_pages = memview_map_pages,
 #endif
 	.page_mkwrite = memview_mkwrite,
+#ifdef CONFIG_NUMA
+	.get_policy = memview_get_policy,
+#endif
 };

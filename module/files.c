@@ -47,10 +47,11 @@ static int viewfd_mmap(struct file *file, struct vm_area_struct *vma)
 	if (err)
 		return err;
 	/*
-	 * MIXEDMAP: PTEs come and go by the module's hand; mlock, KSM, NUMA
-	 * balancing, userfaultfd and khugepaged keep away.
+	 * DONTEXPAND: mlock, KSM, userfaultfd, guards and khugepaged keep away.
+	 * Not MIXEDMAP: fork() would copy the PTEs, those of one folio as one,
+	 * all of them writable if one is. A child faults for itself.
 	 */
-	vm_flags_set(vma, VM_MIXEDMAP | VM_DONTEXPAND | VM_DONTDUMP);
+	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_ops = &memview_vm_ops;
 	atomic_long_inc(&view->mappings);
 	trace_memview_mmap(&view->bpf, vma);

@@ -130,7 +130,7 @@ static int expected_signal(FIXTURE_DATA(permissions) *self, int prot,
 }
 
 /* On each page another access comes first, and finds the page as it is. */
-static void check(struct __test_metadata *_metadata,
+static __attribute__((unused)) void check(struct __test_metadata *_metadata,
 		  FIXTURE_DATA(permissions) *self, char *mem, int prot,
 		  uint32_t flags, const char *when)
 {
@@ -167,7 +167,7 @@ static void touch(char *mem)
 	for (int prot = 0; prot < PROTS; prot++)                           \
 		for (int touched = 0; touched < 2; touched++)
 
-static char *map_and_touch(FIXTURE_DATA(permissions) *self, int prot, bool touched)
+static __attribute__((unused)) char *map_and_touch(FIXTURE_DATA(permissions) *self, int prot, bool touched)
 {
 	char *mem = map_view(self, prot);
 

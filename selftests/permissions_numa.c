@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * permissions_numa.c - P2 where NUMA balancing is on: it takes PTEs away to see
+ * who uses a page, and gives them back with all that the VMA allows
+ *
+ * It is asked to scan an address space at every opportunity. That it does shows
+ * in ordinary shared memory of the same client.
+ *
+ * Catches: a VMA that NUMA balancing takes for one of those that it may scan.
+ */
+#include "permissions.h"
+
+#define BALANCING	"/proc/sys/kernel/numa_balancing"
+#define TUNING		"/sys/kernel/debug/sched/numa_balancing/"
+#define SCANNED		64 /* pages of ordinary memory */
+
+static const char *const tuning[] = { "scan_delay_ms", "scan_period_min_ms", "scan_period_max_ms" };
+
+struct settings {
+	char balancing[16];
+	char tuning[ARRAY_SIZE(tuning)][16];
+};
+
+static int settings_save(struct settings *old)
+{
+	char path[96];
+	unsigned int i;
+	int err = read_file(BALANCING, old->balancing, sizeof(old->balancing));
+
+	for (i = 0; i < ARRAY_SIZE(tuning) && err >= 0; i++) {
+		snprintf(path, sizeof(path), TUNING "%s", tuning[i]);
+		err = read_file(path, old->tuning[i], sizeof(old->tuning[i]));
+	}
+	return err < 0 ? err : 0;
+}
+
+static void settings_write(const char *balancing, const char *const values[])
+{
+	char path[96];
+	unsigned int i;
+
+	write_file(BALANCING, balancing);
+	for (i = 0; i < ARRAY_SIZE(tuning); i++) {
+		snprintf(path, sizeof(path), TUNING "%s", tuning[i]);
+		write_file(path, values[i]);
+	}
+}
+
+static uint64_t pte_updates(void)
+{
+	uint64_t n = 0;
+
+	file_number("/proc/vmstat", "numa_pte_updates ", &n);
+	return n;
+}
+
+/* Use it until it was scanned twice: the time of the CPU is what counts. */
+static bool is_scanned(char *ordinary, uint64_t limit)
+{
+	uint64_t before = pte_updates();
+	volatile uint64_t sum = 0;
+	unsigned int page;
+
+	while (pte_updates() < before + 2 * SCANNED) {
+		if (now_ns() > limit)
+			return false;
+		for (page = 0; page < SCANNED; page++)
+			sum += *(uint64_t *)(ordinary + page * PAGE);
+	}
+	return true;
+}
+
+/* Page by page, so that each shows what the scan left of it. */
+static int first_wrong(FIXTURE_DATA(permissions) *self, char *mem, uint32_t flags)
+{
+	enum access access;
+
+	for (access = READ; access < ACCESSES; access++)
+		if (probe_access(mem + access * PAGE, access) !=
+		    expected_signal(self, PROT_RW | PROT_EXEC, flags, access))
+			return access;
+	return ACCESSES;
+}
+
+static int client(FIXTURE_DATA(permissions) *self, uint32_t flags)
+{
+	uint64_t limit = now_ns() + 30ULL * 1000000000 * slowness();
+	char *mem = map_view(self, PROT_RW | PROT_EXEC), *ordinary = shared_alloc(SCANNED * PAGE);
+	unsigned int page;
+	uint64_t word;
+
+	if (!mem || !ordinary)
+		return 100;
+	memset(ordinary, 1, SCANNED * PAGE);
+	for (page = 0; page < PAGES; page++)
+		probe_read(mem + page * PAGE, &word);
+	return is_scanned(ordinary, limit) ? first_wrong(self, mem, flags) : 101;
+}
+
+TEST_F(permissions, numa_balancing)
+{
+	static const char *const fast[] = { "1", "1", "2" };
+	const char *slow[ARRAY_SIZE(tuning)];
+	struct settings old;
+	unsigned int i;
+	int status;
+	pid_t pid;
+
+	if (settings_save(&old))
+		SKIP(return, "missing: CONFIG_NUMA_BALANCING, or debugfs");
+	for (i = 0; i < ARRAY_SIZE(tuning); i++)
+		slow[i] = old.tuning[i];
+	settings_write("1", fast);
+	/* A new address space has the new delay. */
+	pid = fork();
+	if (!pid)
+		_exit(client(self, variant->flags));
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	settings_write(old.balancing, slow);
+	ASSERT_TRUE(WIFEXITED(status));
+	ASSERT_NE(101, WEXITSTATUS(status)) TH_LOG("nothing was scanned");
+	EXPECT_EQ(ACCESSES, WEXITSTATUS(status)) TH_LOG("the first access that is wrong");
+}
+
+TEST_HARNESS_MAIN
