@@ -45,7 +45,7 @@
 
 enum op {
 	/* controllers */
-	OP_MAP, OP_REMAP, OP_UNMAP, OP_BATCH, OP_RESIZE, OP_VIEWFD, OP_PRIVATE, OP_BAD,
+	OP_MAP, OP_REMAP, OP_UNMAP, OP_BATCH, OP_RESIZE, OP_VIEWFD, OP_PRIVATE, OP_LEND, OP_BAD,
 	/* clients */
 	OP_READ, OP_WRITE, OP_UPGRADE, OP_EXEC, OP_KREAD, OP_KWRITE, OP_GUP_READ,
 	OP_GUP_WRITE, OP_MMAP, OP_MUNMAP, OP_MPROTECT, OP_MREMAP, OP_MADVISE, OP_FORK,
@@ -282,6 +282,8 @@ int delay_round(unsigned int ms);
 
 /* ---- soak_world.c ---- */
 
+/* How long, in ns, before what does not happen has failed to. */
+uint64_t soak_patience(void);
 /* Kinds of files to leave out. */
 extern bool soak_kind_off[SOURCE_KINDS];
 /* 0 or a negative errno; @without: ops, by bit. */

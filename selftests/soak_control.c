@@ -271,9 +271,10 @@ void controller_step(void)
 	} ops[] = {
 		{ OP_MAP, op_map },	    { OP_MAP, op_map },	    { OP_MAP, op_map },
 		{ OP_MAP, op_map },	    { OP_MAP, op_map },	    { OP_MAP, op_map },
-		{ OP_REMAP, op_remap },	    { OP_REMAP, op_remap }, { OP_UNMAP, op_unmap },	    { OP_BATCH, op_batch }, { OP_BATCH, op_batch },
-		{ OP_UNMAP, op_unmap },	    { OP_RESIZE, op_resize }, { OP_VIEWFD, op_viewfd },
-		{ OP_PRIVATE, op_private }, { OP_BAD, op_bad },	    { OP_READ, look },
+		{ OP_REMAP, op_remap },	    { OP_REMAP, op_remap }, { OP_UNMAP, op_unmap },
+		{ OP_UNMAP, op_unmap },	    { OP_BATCH, op_batch }, { OP_BATCH, op_batch },
+		{ OP_RESIZE, op_resize },   { OP_VIEWFD, op_viewfd }, { OP_PRIVATE, op_private },
+		{ OP_LEND, op_lend },	    { OP_BAD, op_bad },	    { OP_READ, look },
 		{ OP_READ, look },
 	};
 	unsigned int i = soak_below(ARRAY_SIZE(ops));

@@ -19,6 +19,7 @@ const char *const op_names[OPS] = {
 	[OP_RESIZE] = "resize",
 	[OP_VIEWFD] = "viewfd",
 	[OP_PRIVATE] = "private-view",
+	[OP_LEND] = "lend",
 	[OP_BAD] = "bad-request",
 	[OP_READ] = "read",
 	[OP_WRITE] = "write",

@@ -38,4 +38,8 @@ bool policy_fits(uint64_t before, int err);
 
 void op_batch(void);
 
+/* ---- soak_lend.c ---- */
+
+void op_lend(void);
+
 #endif /* SOAK_SPAN_H */

@@ -18,7 +18,7 @@
 bool soak_kind_off[SOURCE_KINDS];
 static uint64_t references;
 
-static uint64_t patience(void)
+uint64_t soak_patience(void)
 {
 	return PATIENCE_NS * slowness();
 }
@@ -161,7 +161,7 @@ void world_check(void)
 
 static void workers_end(void)
 {
-	uint64_t limit = now_ns() + (atomic_load(&world->failed) ? 5000000000ULL : patience());
+	uint64_t limit = now_ns() + (atomic_load(&world->failed) ? 5000000000ULL : soak_patience());
 	struct soak_worker *worker;
 
 	atomic_store(&world->stop, 1);
@@ -267,7 +267,7 @@ static bool all_parked(uint64_t pause)
 
 void world_compare(void)
 {
-	uint64_t pause = atomic_fetch_add(&world->pause, 1) + 1, limit = now_ns() + patience();
+	uint64_t pause = atomic_fetch_add(&world->pause, 1) + 1, limit = now_ns() + soak_patience();
 
 	while (!all_parked(pause) && !atomic_load(&world->stop)) {
 		sleep_ms(1);
