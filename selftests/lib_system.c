@@ -280,3 +280,33 @@ int load_module(const char *name)
 	snprintf(command, sizeof(command), "modprobe -q %s", name);
 	return system(command) ? -ENODEV : 0;
 }
+
+int memview_unload(void)
+{
+	return syscall(SYS_delete_module, "memview", O_NONBLOCK) ? -errno : 0;
+}
+
+int memview_open_module(void)
+{
+	char path[PATH_MAX + 32], *slash;
+	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
+	int i;
+
+	if (n < 0)
+		return -errno;
+	path[n] = 0;
+	for (i = 0; i < 2; i++) {
+		slash = strrchr(path, '/');
+		if (!slash)
+			return -ENOENT;
+		*slash = 0;
+	}
+	strcat(path, "/module/memview.ko");
+	n = open(path, O_RDONLY | O_CLOEXEC);
+	return n < 0 ? -errno : n;
+}
+
+int memview_load(int file)
+{
+	return syscall(SYS_finit_module, file, "", 0) ? -errno : 0;
+}

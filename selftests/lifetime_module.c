@@ -11,37 +11,6 @@
 #define SIZE		(8 * PAGE)
 #define TAG		1
 
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "memview", O_NONBLOCK) ? -errno : 0;
-}
-
-/* The module file, which lies beside the tests. */
-static int open_module(void)
-{
-	char path[PATH_MAX + 32], *slash;
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-	int i;
-
-	if (n < 0)
-		return -errno;
-	path[n] = 0;
-	for (i = 0; i < 2; i++) {
-		slash = strrchr(path, '/');
-		if (!slash)
-			return -ENOENT;
-		*slash = 0;
-	}
-	strcat(path, "/module/memview.ko");
-	n = open(path, O_RDONLY | O_CLOEXEC);
-	return n < 0 ? -errno : n;
-}
-
-static int load(int file)
-{
-	return syscall(SYS_finit_module, file, "", 0) ? -errno : 0;
-}
-
 FIXTURE(lifetime_module)
 {
 	int file;
@@ -53,7 +22,7 @@ FIXTURE(lifetime_module)
 FIXTURE_SETUP(lifetime_module)
 {
 	ASSERT_EQ(0, klog_start(&self->klog));
-	self->file = open_module();
+	self->file = memview_open_module();
 	if (self->file < 0)
 		SKIP(return, "missing: ../module/memview.ko beside the test");
 	self->memfd = memfd_filled(SIZE, TAG);
@@ -70,7 +39,7 @@ FIXTURE_SETUP(lifetime_module)
 /* Whatever has happened, the next test finds the module. */
 FIXTURE_TEARDOWN(lifetime_module)
 {
-	int err = load(self->file);
+	int err = memview_load(self->file);
 
 	EXPECT_TRUE(!err || err == -EEXIST);
 	EXPECT_EQ(0, access(MEMVIEW_DEV, R_OK | W_OK));
@@ -83,15 +52,15 @@ FIXTURE_TEARDOWN(lifetime_module)
 static void check_unload(struct __test_metadata *_metadata,
 			 FIXTURE_DATA(lifetime_module) *self)
 {
-	EXPECT_EQ(0, unload());
+	EXPECT_EQ(0, memview_unload());
 	EXPECT_NE(0, access(MEMVIEW_DEV, F_OK));
 	EXPECT_EQ(0, fcntl(self->memfd, F_ADD_SEALS, F_SEAL_WRITE));
-	EXPECT_EQ(0, load(self->file));
+	EXPECT_EQ(0, memview_load(self->file));
 }
 
 static bool is_refused(void)
 {
-	int err = unload();
+	int err = memview_unload();
 
 	return err == -EAGAIN || err == -EBUSY;
 }
@@ -211,11 +180,11 @@ TEST_F(lifetime_module, reload_while_others_open)
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, pthread_create(&thread[i], NULL, open_for_ever, &o));
 	while (unloaded < rounds && now_ns() < end) {
-		err = unload();
+		err = memview_unload();
 		if (!err) {
 			unloaded++;
 			usleep(500);
-			ASSERT_EQ(0, load(self->file));
+			ASSERT_EQ(0, memview_load(self->file));
 		} else {
 			ASSERT_TRUE(err == -EAGAIN || err == -EBUSY);
 		}
@@ -276,14 +245,14 @@ TEST_F(lifetime_module, nothing_leaks)
 	for (i = 0; i < 20; i++)
 		make_and_destroy(self->memfd);
 	/* Unloading waits for what is freed with a delay. */
-	ASSERT_EQ(0, unload());
-	ASSERT_EQ(0, load(self->file));
+	ASSERT_EQ(0, memview_unload());
+	ASSERT_EQ(0, memview_load(self->file));
 	before = slab();
 	for (i = 0; i < rounds; i++)
 		make_and_destroy(self->memfd);
-	ASSERT_EQ(0, unload());
+	ASSERT_EQ(0, memview_unload());
 	after = slab();
-	ASSERT_EQ(0, load(self->file));
+	ASSERT_EQ(0, memview_load(self->file));
 	/* A range alone is more than 100 bytes; other slabs come and go. */
 	allowed = rounds * 32 * 50;
 	if (allowed < 256 * KiB)

@@ -342,5 +342,10 @@ unsigned int scaled(unsigned int n);
 unsigned int slowness(void);
 /* Load the kernel module @name if it is not there; 0 or -ENODEV. */
 int load_module(const char *name);
+/* This module, from the file that lies beside the tests: its fd, ... */
+int memview_open_module(void);
+/* ...and in and out, without waiting for who uses it. */
+int memview_load(int file);
+int memview_unload(void);
 
 #endif /* MEMVIEW_TEST_H */

@@ -7,44 +7,18 @@
 
 #include "kfuncs.skel.h"
 
-static int unload(void)
-{
-	return syscall(SYS_delete_module, "memview", O_NONBLOCK) ? -errno : 0;
-}
-
 /* Programs are let go of some time after their last user. */
 static int unload_soon(void)
 {
 	int i, err;
 
 	for (i = 0; i < 100; i++) {
-		err = unload();
+		err = memview_unload();
 		if (!err)
 			return 0;
 		sleep_ms(100);
 	}
 	return err;
-}
-
-/* The module file, which lies beside the tests. */
-static int open_module(void)
-{
-	char path[PATH_MAX + 32], *slash;
-	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
-	int i;
-
-	if (n < 0)
-		return -errno;
-	path[n] = 0;
-	for (i = 0; i < 2; i++) {
-		slash = strrchr(path, '/');
-		if (!slash)
-			return -ENOENT;
-		*slash = 0;
-	}
-	strcat(path, "/module/memview.ko");
-	n = open(path, O_RDONLY | O_CLOEXEC);
-	return n < 0 ? -errno : n;
 }
 
 FIXTURE(module)
@@ -56,7 +30,7 @@ FIXTURE(module)
 FIXTURE_SETUP(module)
 {
 	ASSERT_EQ(0, klog_start(&self->klog));
-	self->file = open_module();
+	self->file = memview_open_module();
 	if (self->file < 0)
 		SKIP(return, "missing: ../module/memview.ko beside the test");
 }
@@ -84,12 +58,12 @@ TEST_F(module, attached_policy_keeps_it)
 
 	ASSERT_NE(NULL, r);
 	ASSERT_EQ(0, policy_attach(r->maps.policy, &link));
-	EXPECT_EQ(-EAGAIN, unload());
+	EXPECT_EQ(-EAGAIN, memview_unload());
 	recorder_answer(r, EXPECT_POLICY_ERR);
 	EXPECT_EQ(EXPECT_POLICY_ERR, view_get_fd(view_create(PAGE)));
 	policy_detach(&link);
 	/* Its programs still call kfuncs. */
-	EXPECT_EQ(-EAGAIN, unload());
+	EXPECT_EQ(-EAGAIN, memview_unload());
 	recorder__destroy(r);
 }
 
@@ -118,7 +92,7 @@ TEST_F(module, program_keeps_it)
 	struct kfuncs *k = kfuncs__open_and_load();
 
 	ASSERT_NE(NULL, k);
-	EXPECT_EQ(-EAGAIN, unload());
+	EXPECT_EQ(-EAGAIN, memview_unload());
 	EXPECT_EQ(0, run_program(k->progs.list_views));
 	kfuncs__destroy(k);
 	check_gone_and_back(_metadata, self);
