@@ -34,10 +34,14 @@
 /* Of VM_FAULT_NOPAGE, which says "the PTE is there", or "look again". */
 #define VM_FAULT_DONE VM_FAULT_NOPAGE
 
-/* For the tracepoint: when a fault began, if one listens, and what it met. */
+/*
+ * For the tracepoint: when a fault began, if one listens, and what it met. And
+ * whether the source has been asked for a huge page: once is enough.
+ */
 struct account {
 	u64 start;
 	enum memview_source_kind kind;
+	bool asked;
 };
 
 /* Under the layout's lock: has the range gone from the fault since? */
@@ -70,32 +74,33 @@ static int commit(struct memview_view *view, const struct memview_met *met,
 	return err;
 }
 
-static int do_nothing(pte_t *pte, unsigned long addr, void *data)
-{
-	return 0;
-}
-
 /*
- * Have a page table before a page is locked: allocating one may wait for
- * writeback, and writeback for the lock of the page.
+ * Have a page table for commit(). If there is none and the source has brought a
+ * huge page: that is for fault_cached() to map, which finds it in the page cache.
+ *
+ * Return: 0, -EAGAIN for a huge page, -EBUSY if one has just come.
  */
-static int have_page_table(struct vm_fault *vmf)
+static int prepare(const struct memview_met *met, struct vm_fault *vmf,
+		   struct page *page, struct account *account)
 {
-	if (likely(!pmd_none(READ_ONCE(*vmf->pmd))))
+	if (likely(memview_has_table(vmf)))
 		return 0;
-	return apply_to_page_range(vmf->vma->vm_mm, vmf->address & PAGE_MASK,
-				   PAGE_SIZE, do_nothing, NULL);
+	if (!account->asked && memview_is_huge(met, vmf, page)) {
+		account->asked = true;
+		return -EAGAIN;
+	}
+	return memview_make_table(vmf) ? 0 : -EBUSY;
 }
 
-static vm_fault_t commit_result(int err)
+static vm_fault_t commit_result(const struct vm_fault *vmf, int err)
 {
 	switch (err) {
 	case 0:
-	case -EBUSY: /* another thread was faster; if it only read, */
+	case -EBUSY: /* another thread was faster; if it only read, or has more, */
 	case -EAGAIN: /* or after a change, the access faults again */
 		return VM_FAULT_DONE;
-	case -ENOMEM:
-		return VM_FAULT_OOM;
+	case -ENOMEM: /* or the page table went, and a huge page came */
+		return memview_has_table(vmf) ? VM_FAULT_OOM : VM_FAULT_DONE;
 	default:
 		return VM_FAULT_SIGBUS;
 	}
@@ -172,7 +177,8 @@ static void account_write(const struct memview_source *source)
 /* One round: resolve and commit. Consumes nothing of the caller's. */
 static vm_fault_t fault_range(struct memview_view *view,
 			      const struct memview_met *met,
-			      struct vm_fault *vmf, int *err)
+			      struct vm_fault *vmf, struct account *account,
+			      int *err)
 {
 	struct memview_range *range = met->range;
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
@@ -187,7 +193,7 @@ static vm_fault_t fault_range(struct memview_view *view,
 	if (!(ret & VM_FAULT_LOCKED))
 		return ret;
 	folio = page_folio(page);
-	*err = commit(view, met, vmf, page);
+	*err = prepare(met, vmf, page, account) ?: commit(view, met, vmf, page);
 	/* If it is dirty, what says which parts are will learn from the PTE. */
 	if (write && !*err && !folio_test_dirty(folio))
 		folio_mark_dirty(folio);
@@ -195,14 +201,25 @@ static vm_fault_t fault_range(struct memview_view *view,
 	folio_put(folio);
 	if (write && !*err)
 		account_write(range->source);
-	return commit_result(*err) | (ret & VM_FAULT_MAJOR);
+	return commit_result(vmf, *err) | (ret & VM_FAULT_MAJOR);
 }
 
-/* Can what is cached be mapped without asking the source? */
-static bool may_map_cached(const struct memview_source *source,
-			   const struct vm_fault *vmf)
+/* As memview_map_around(): by one entry if there is no page table and can be. */
+static vm_fault_t map_cached(struct memview_view *view,
+			     const struct memview_met *met,
+			     struct vm_fault *vmf,
+			     const struct account *account)
 {
-	return !(vmf->flags & FAULT_FLAG_WRITE) || source->cached_writable;
+	vm_fault_t ret;
+
+	if (unlikely(!memview_has_table(vmf))) {
+		ret = memview_map_huge(met, vmf);
+		if (ret == VM_FAULT_NOPAGE || (!ret && !account->asked))
+			return ret;
+		if (!memview_make_table(vmf))
+			return VM_FAULT_NOPAGE;
+	}
+	return memview_map_around(view, met, vmf);
 }
 
 /*
@@ -219,8 +236,8 @@ static vm_fault_t fault_cached(struct memview_view *view, struct vm_fault *vmf,
 	ret = memview_look_up(view, vmf, met);
 	if (!ret) {
 		account->kind = met->range->source->kind;
-		if (may_map_cached(met->range->source, vmf))
-			ret = memview_map_around(view, met, vmf);
+		if (memview_may_map_cached(met->range->source, vmf))
+			ret = map_cached(view, met, vmf, account);
 		if (!ret)
 			refcount_inc(&met->range->refs);
 		else if (vmf->flags & FAULT_FLAG_WRITE)
@@ -234,25 +251,24 @@ static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 			struct account *account)
 {
 	struct file *written = NULL;
+	vm_fault_t ret, major = 0;
 	struct memview_met met;
-	vm_fault_t ret;
 	int err;
 
-	if (have_page_table(vmf))
-		return VM_FAULT_OOM;
 	do {
 		ret = fault_cached(view, vmf, account, &met, &written);
 		if (ret)
 			break;
 		err = 0;
-		ret = fault_range(view, &met, vmf, &err);
+		ret = fault_range(view, &met, vmf, account, &err);
+		major |= ret & VM_FAULT_MAJOR;
 		memview_range_put(met.range);
 	} while (err == -EAGAIN && !fatal_signal_pending(current));
 	if (written) {
 		file_update_time(written);
 		fput(written);
 	}
-	return ret;
+	return ret | major;
 }
 
 static struct account account_start(void)
@@ -434,7 +450,7 @@ static vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first,
 	struct memview_met met;
 	vm_fault_t ret;
 
-	if (pmd_none(READ_ONCE(*vmf->pmd)) || memview_is_missing(view, vmf) ||
+	if (!memview_has_table(vmf) || memview_is_missing(view, vmf) ||
 	    !down_read_trylock(&view->layout.lock))
 		return 0;
 	ret = memview_look_up(view, vmf, &met);

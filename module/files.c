@@ -50,6 +50,7 @@ static int viewfd_mmap(struct file *file, struct vm_area_struct *vma)
 	 * DONTEXPAND: mlock, KSM, userfaultfd, guards and khugepaged keep away.
 	 * Not MIXEDMAP: fork() would copy the PTEs, those of one folio as one,
 	 * all of them writable if one is. A child faults for itself.
+	 * And huge pages would never be given back, see huge.c.
 	 */
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_ops = &memview_vm_ops;
@@ -85,6 +86,7 @@ static const struct file_operations viewfd_fops = {
 	.owner = THIS_MODULE,
 	.llseek = view_llseek,
 	.mmap = viewfd_mmap,
+	.get_unmapped_area = thp_get_unmapped_area, /* as huge pages need it */
 	.release = viewfd_release,
 	.setlease = memview_setlease,
 	.show_fdinfo = view_show_fdinfo,

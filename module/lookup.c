@@ -48,6 +48,8 @@ void memview_insertion_vma(struct vm_area_struct *vma,
 	vma->vm_mm = vmf->vma->vm_mm;
 	vma->vm_start = vmf->vma->vm_start;
 	vma->vm_end = vmf->vma->vm_end;
+	/* Not anonymous: who looks at its place looks at the file, too. */
+	vma->vm_ops = vmf->vma->vm_ops;
 	/* vm_insert_page() wants to see that the caller knows what it does. */
 	vm_flags_init(vma, vmf->vma->vm_flags | VM_MIXEDMAP);
 	if (!(vmf->flags & FAULT_FLAG_WRITE))

@@ -420,6 +420,28 @@ void memview_was_asked(struct memview_view *view, const struct vm_fault *vmf,
 struct page *memview_cached_page(const struct memview_range *range,
 				 const struct vm_fault *vmf);
 
+/* Can what is cached be mapped without asking the source? */
+static inline bool memview_may_map_cached(const struct memview_source *source,
+					  const struct vm_fault *vmf)
+{
+	return !(vmf->flags & FAULT_FLAG_WRITE) || source->cached_writable;
+}
+
+/* huge.c */
+vm_fault_t memview_map_huge(const struct memview_met *met,
+			    const struct vm_fault *vmf);
+bool memview_is_huge(const struct memview_met *met, const struct vm_fault *vmf,
+		     struct page *page);
+bool memview_make_table(struct vm_fault *vmf);
+
+/* Is there a page table at a fault? A huge page is none. */
+static inline bool memview_has_table(const struct vm_fault *vmf)
+{
+	pmd_t pmd = READ_ONCE(*vmf->pmd);
+
+	return !pmd_none(pmd) && !pmd_leaf(pmd);
+}
+
 /* zap.c */
 void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,
 		 enum memview_cause cause, bool touched);

@@ -56,6 +56,8 @@ FIXTURE_SETUP(around)
 	ASSERT_EQ(0, view_map(self->control, self->src.fd, 0, SIZE, 0, MAP_RW));
 	self->mem = map_aligned(view_get_fd(self->control));
 	ASSERT_NE(MAP_FAILED, self->mem);
+	/* Page by page, though of big folios: huge.c tests the other way. */
+	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_NOHUGEPAGE));
 	self->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
 	ASSERT_LE(0, self->pagemap);
 }

@@ -436,7 +436,7 @@ static long client_look(void *arg)
 	return 0;
 }
 
-/* fork() copies PTEs; the parent's may go. */
+/* fork() copies no PTEs: the child faults, by a range that its parent has touched. */
 TEST_F(touched, forked)
 {
 	struct look look = { .mem = self->mem };
@@ -446,6 +446,9 @@ TEST_F(touched, forked)
 	TOUCH();
 	ASSERT_EQ(0, client_start(&client, -1));
 	ASSERT_EQ(0, munmap(self->mem, SIZE));
+	ASSERT_EQ(0, client_call(&client, client_look, &look, sizeof(look)));
+	EXPECT_EQ(0, look.mapped);
+	EXPECT_EQ(0, look.sig);
 	ASSERT_EQ(0, client_call(&client, client_look, &look, sizeof(look)));
 	EXPECT_EQ(1, look.mapped);
 	ASSERT_EQ(0, unmap(self, 8, 9));
