@@ -188,4 +188,25 @@ static inline bool guest_faults(struct guest *guest, int faults)
 	return true;
 }
 
+/* A guest that reads a word where it is told to, and writes one. */
+static const uint8_t reader_code[] __attribute__((unused)) = {
+	0x8b, 0x1d, 0x00, 0x30, 0x00, 0x00, /* 1: mov 0x3000, %ebx */
+	0x8b, 0x03,			    /* mov (%ebx), %eax */
+	0xa3, 0x00, 0x20, 0x00, 0x00,	    /* mov %eax, 0x2000 */
+	0x8b, 0x1d, 0x04, 0x30, 0x00, 0x00, /* mov 0x3004, %ebx */
+	0xa1, 0x08, 0x30, 0x00, 0x00,	    /* mov 0x3008, %eax */
+	0x89, 0x03,			    /* mov %eax, (%ebx) */
+	0xff, 0x05, 0x04, 0x20, 0x00, 0x00, /* incl 0x2004 */
+	0xeb, 0xde,			    /* jmp 1b */
+};
+
+/* What it does from its next round on; at ORDERS_AT. */
+struct orders {
+	_Atomic uint32_t read_at;
+	_Atomic uint32_t write_at;
+	_Atomic uint32_t value;
+};
+
+#define SCRATCH_AT	(ORDERS_AT + 16)
+
 #endif /* KVM_GUEST_H */

@@ -3,8 +3,7 @@
  * kvm_window.c - a DAX window: a guest's memory slot is a view of files, which
  * its host changes while the guest runs, and never touches the slot again
  *
- * The guest is one loop that reads a word where it is told to, and writes one.
- * What it sees must be what the file has there, as soon as a change returns.
+ * What the guest sees must be what the file has there, as soon as a change returns.
  */
 #include "kvm_guest.h"
 
@@ -12,25 +11,6 @@
 #define VIEW_SIZE	(VIEW_PAGES * PAGE)
 #define FILE_PAGES	32
 #define FILE_SIZE	(FILE_PAGES * PAGE)
-#define SCRATCH_AT	(ORDERS_AT + 16)
-
-static const uint8_t guest_code[] = {
-	0x8b, 0x1d, 0x00, 0x30, 0x00, 0x00, /* 1: mov 0x3000, %ebx */
-	0x8b, 0x03,			    /* mov (%ebx), %eax */
-	0xa3, 0x00, 0x20, 0x00, 0x00,	    /* mov %eax, 0x2000 */
-	0x8b, 0x1d, 0x04, 0x30, 0x00, 0x00, /* mov 0x3004, %ebx */
-	0xa1, 0x08, 0x30, 0x00, 0x00,	    /* mov 0x3008, %eax */
-	0x89, 0x03,			    /* mov %eax, (%ebx) */
-	0xff, 0x05, 0x04, 0x20, 0x00, 0x00, /* incl 0x2004 */
-	0xeb, 0xde,			    /* jmp 1b */
-};
-
-/* What the guest does from its next round on. */
-struct orders {
-	_Atomic uint32_t read_at;
-	_Atomic uint32_t write_at;
-	_Atomic uint32_t value;
-};
 
 FIXTURE(kvm_window)
 {
@@ -90,7 +70,7 @@ FIXTURE_SETUP(kvm_window)
 	ASSERT_LE(0, self->viewfd);
 	mem = view_mmap(self->viewfd, VIEW_SIZE, PROT_RW, 0);
 	ASSERT_NE(MAP_FAILED, mem);
-	ASSERT_EQ(0, guest_start(&self->guest, guest_code, sizeof(guest_code), mem, VIEW_SIZE));
+	ASSERT_EQ(0, guest_start(&self->guest, reader_code, sizeof(reader_code), mem, VIEW_SIZE));
 	self->orders = (struct orders *)(self->guest.ram + ORDERS_AT);
 	self->orders->read_at = self->orders->write_at = SCRATCH_AT;
 }
