@@ -214,6 +214,7 @@ static void run_group(const char *name)
 		if (!is_chosen(only_row, row->name))
 			continue;
 		run_source(row, SOURCE_MEMFD);
+		run_source(row, SOURCE_MEMFD_HUGE);
 		run_source(row, SOURCE_EXT4);
 	}
 }
@@ -253,7 +254,7 @@ static void parse(int argc, char **argv)
 		}
 	}
 	if (optind == argc)
-		errx(2, "usage: memview-bench [--time] [--row ROW] [--source memfd|ext4] [--way WAY] [--rounds N] GROUP...");
+		errx(2, "usage: memview-bench [--time] [--row ROW] [--source memfd|memfd_huge|ext4] [--way WAY] [--rounds N] GROUP...");
 }
 
 int main(int argc, char **argv)

@@ -114,6 +114,12 @@ static void run_zap(const struct row *row, const struct way *way,
 		.size = size_, .write = write_, .rounds = 7,                   \
 		.sources = ON_BOTH, .ways = ways_,                             \
 	}
+#define HUGE_TOUCH(name_, run_, write_)                                        \
+	{                                                                      \
+		.name = name_, .prepare = prepare_cached, .run = run_,         \
+		.size = 64 * MiB, .write = write_, .rounds = 7,                \
+		.sources = ON(SOURCE_MEMFD_HUGE), .ways = BY_TWO,              \
+	}
 /* clang-format on */
 #define BY_PAGE_ALONE (BY_TWO | ON(WAY_COPY))
 
@@ -130,6 +136,9 @@ const struct row touch_rows[] = {
 	      BY_PAGE),
 	TOUCH("one write in 2 MiB", prepare_cached, run_sparse, 64 * MiB, true,
 	      BY_PAGE),
+	HUGE_TOUCH("one read in a huge page", run_sparse, false),
+	HUGE_TOUCH("one write in a huge page", run_sparse, true),
+	HUGE_TOUCH("zap, huge pages", run_zap, true),
 	TOUCH("hole, first read", prepare_empty, run_hole, 8 * MiB, false,
 	      BY_PAGE_ALONE),
 	TOUCH("hole, first write", prepare_empty, run_hole, 8 * MiB, true,
