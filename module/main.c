@@ -227,3 +227,6 @@ module_exit(memview_exit);
 MODULE_DESCRIPTION("Lend memory to another process, and take it back");
 MODULE_AUTHOR("The memview developers");
 MODULE_LICENSE("GPL");
+#ifdef MEMVIEW_VERSION
+MODULE_VERSION(MEMVIEW_VERSION);
+#endif

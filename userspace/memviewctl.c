@@ -10,7 +10,7 @@
 #include "ctl.h"
 #include "output.h"
 
-const char *argp_program_version = "memviewctl 1.0";
+const char *argp_program_version = "memviewctl " MEMVIEW_VERSION;
 
 static const struct command *const tables[] = {
 	view_commands,	policy_commands, event_commands,

@@ -28,7 +28,7 @@
 #define ASKING_MAX 16
 #define MOST_GRACE 3600000
 
-const char *argp_program_version = "memview-vhost-user 1.0";
+const char *argp_program_version = "memview-vhost-user " MEMVIEW_VERSION;
 
 /**
  * struct child - a session
