@@ -14,7 +14,7 @@ DESTDIR	?=
 PREFIX	?= /usr/local
 MODDIR	?= /lib/modules/$(KREL)/updates
 TOOLS	:= memview-demo memviewctl memview-vhost-user
-PAGES	:= memviewctl.8 memview-vhost-user.8
+PAGES	:= $(TOOLS:%=%.8)
 COMPLETION := $(PREFIX)/share/bash-completion/completions/memviewctl
 
 export KREL BUILD DESTDIR PREFIX
@@ -77,6 +77,12 @@ install: ## install what `make` has built (DESTDIR, PREFIX)
 	@scripts/check-kernel --loadable $(BUILD)/module/memview.ko
 	install -D -m 644 $(BUILD)/module/memview.ko $(DESTDIR)$(MODDIR)/memview.ko
 	install -D -m 644 scripts/70-memview.rules $(DESTDIR)/usr/lib/udev/rules.d/70-memview.rules
+	@$(MAKE) --no-print-directory install-userspace
+	@[ -n "$(DESTDIR)" ] || { depmod $(KREL); ldconfig; udevadm control --reload 2>/dev/null || true; }
+	@echo "installed; 'modprobe memview' loads it, 'memviewctl doctor' says what else is missing"
+
+# All but the module and its udev rule: what packages take from here.
+install-userspace:
 	install -D -m 644 include/uapi/linux/memview.h $(DESTDIR)$(PREFIX)/include/linux/memview.h
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/bin $(addprefix $(BUILD)/bin/,$(TOOLS))
 	@$(MAKE) --no-print-directory -C userspace/libmemview install
@@ -84,8 +90,6 @@ install: ## install what `make` has built (DESTDIR, PREFIX)
 	install -D -m 755 -t $(DESTDIR)$(PREFIX)/share/memview bpf/*.bt
 	install -D -m 644 -t $(DESTDIR)$(PREFIX)/share/man/man8 $(PAGES:%=userspace/man/%)
 	install -D -m 644 userspace/completion/memviewctl $(DESTDIR)$(COMPLETION)
-	@[ -n "$(DESTDIR)" ] || { depmod $(KREL); ldconfig; udevadm control --reload 2>/dev/null || true; }
-	@echo "installed; 'modprobe memview' loads it, 'memviewctl doctor' says what else is missing"
 
 uninstall: ## remove what install has put there
 	rm -f $(DESTDIR)$(MODDIR)/memview.ko $(DESTDIR)/usr/lib/udev/rules.d/70-memview.rules \
@@ -95,7 +99,14 @@ uninstall: ## remove what install has put there
 	rm -rf $(DESTDIR)$(PREFIX)/lib/memview $(DESTDIR)$(PREFIX)/share/memview
 	@[ -n "$(DESTDIR)" ] || depmod $(KREL)
 
+deb: ## build the Debian packages, in a root of their own, into build/deb
+	@scripts/deb/build $(DEB)
+
+test-deb: ## are the packages built, lintian clean, installed, built by DKMS, loaded, upgraded, removed without a trace?
+	@scripts/test-deb
+
 clean: ## remove what was built here (the cached SDK root stays)
 	rm -rf build
 
-.PHONY: all help demo test bench check-debug coverage soak fuzz beside style module userspace selftests benchmarks build-guest install uninstall clean
+.PHONY: all help demo test bench check-debug coverage soak fuzz beside style module userspace selftests benchmarks build-guest \
+	install install-userspace uninstall deb test-deb clean
