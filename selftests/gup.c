@@ -121,7 +121,7 @@ TEST_F(gup, direct_read_into_view)
 	ASSERT_EQ(RW_SIZE, pread(self->direct, self->mem, RW_SIZE, 0));
 	for (i = 0; i < RW_PAGES; i++)
 		EXPECT_EQ(page_tag(DISK_TAG, i), word(self->src.fd, i));
-	ASSERT_EQ(0, fsync(self->src.fd));
+	ASSERT_EQ(0, err_of(fsync(self->src.fd)));
 	ASSERT_EQ(0, posix_fadvise(self->src.fd, 0, 0, POSIX_FADV_DONTNEED));
 	for (i = 0; i < RW_PAGES; i++)
 		EXPECT_EQ(page_tag(DISK_TAG, i), word(self->src.fd, i));

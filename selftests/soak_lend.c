@@ -7,6 +7,8 @@
 #define MEMVIEW_TEST_NO_HARNESS
 #include "soak_span.h"
 
+#include <sched.h>
+
 #define LENT_PAGES	8
 #define LENT_SIZE	(LENT_PAGES * PAGE)
 
@@ -82,10 +84,21 @@ static void use_until_gone(const struct lent *lent, char *mem)
 	}
 }
 
+/* An old translation of another CPU might be met again while the zap goes on. */
+static void stay_on_one_cpu(void)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(soak_below(sysconf(_SC_NPROCESSORS_ONLN)), &cpus);
+	sched_setaffinity(0, sizeof(cpus), &cpus);
+}
+
 static void __attribute__((noreturn)) lent_client(const struct lent *lent, int viewfd)
 {
 	char *mem = view_mmap(viewfd, LENT_SIZE, PROT_RW, 0);
 
+	stay_on_one_cpu();
 	/* The control fds, this one and those of other threads, are not this process's to keep. */
 	if (mem == MAP_FAILED || syscall(SYS_close_range, 0, ~0U, 0)) {
 		soak_fail("a client of a lent view: %m");
