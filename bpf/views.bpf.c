@@ -53,6 +53,7 @@ static void record_view(__u32 n, struct memview *view)
 	record->invalidates = info.invalidates;
 	record->owner_pid = info.owner_pid;
 	record->owner_uid = info.owner_uid;
+	record->flags = info.flags;
 }
 
 SEC("syscall")

@@ -21,6 +21,8 @@ struct view_record {
 	__u64 invalidates;
 	__u32 owner_pid;
 	__u32 owner_uid;
+	__u32 flags;
+	__u32 reserved;
 };
 
 /* As struct memview_range_info and its struct memview_source_info. */

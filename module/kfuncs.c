@@ -89,6 +89,7 @@ __bpf_kfunc int bpf_memview_get_info(struct memview *memview,
 		.zaps = sum.zaps,
 		.invalidates = sum.invalidates,
 		.growing = (u64)atomic_long_read(&view->growing) << PAGE_SHIFT,
+		.flags = READ_ONCE(view->flags),
 	};
 	return 0;
 }

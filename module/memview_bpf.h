@@ -136,6 +136,8 @@ struct memview_policy_ops {
  *	give a range to, where none is, as far as policies have been asked. Their
  *	unmaps are not taken off, and pages that two of their entries ask for
  *	count twice.
+ * @flags: Of enum memview_flags.
+ * @reserved: Zero.
  */
 struct memview_info {
 	u64 id;
@@ -152,6 +154,8 @@ struct memview_info {
 	u64 zaps;
 	u64 invalidates;
 	u64 growing;
+	u32 flags;
+	u32 reserved;
 };
 
 /**

@@ -218,6 +218,17 @@ TEST_F(ctl_view, show_only_its_mappings)
 					   (unsigned long long)ctl_view_id(ten[i])), "/mapped_by"));
 }
 
+TEST_F(ctl_view, show_flags)
+{
+	struct json_object *show = ctl_json("show %llu", (unsigned long long)self->id);
+
+	EXPECT_EQ(0, get_len(show, "/view/flags"));
+	ASSERT_EQ(0, view_set_flags(self->control, MEMVIEW_REVOKE_ON_CLOSE));
+	show = ctl_json("show %llu", (unsigned long long)self->id);
+	EXPECT_EQ(1, get_len(show, "/view/flags"));
+	EXPECT_STREQ("revoke-on-close", get_str(show, "/view/flags/0"));
+}
+
 static long owner_leaves(void *arg)
 {
 	int fd = view_create(2 * PAGE), m = memfd_filled(PAGE, 1);

@@ -88,6 +88,7 @@ pid_t find_link_holder(uint32_t id);
 extern const char *const access_names[];
 extern const char *const cause_names[];
 struct json_object *name_flags(uint32_t flags);
+struct json_object *name_view_flags(uint32_t flags);
 struct json_object *name_seals(uint32_t seals);
 struct json_object *name_device(uint32_t dev);
 struct json_object *name_errno(int err);

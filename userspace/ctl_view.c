@@ -22,6 +22,7 @@ static struct json_object *make_view(const struct view_record *view)
 	put_u64(record, "mapped", view->bytes);
 	put_u64(record, "ranges", view->ranges);
 	put_u64(record, "mappings", view->mappings);
+	json_object_object_add(record, "flags", name_view_flags(view->flags));
 	put_u64(record, "owner_pid", view->owner_pid);
 	put_string(record, "owner_comm", comm);
 	put_u64(record, "owner_uid", view->owner_uid);
@@ -129,6 +130,7 @@ static const struct out_column view_fields[] = {
 	{ "id", "View", OUT_PLAIN },
 	{ "size", "Size", OUT_SIZE },
 	{ "mapped", "Mapped", OUT_SIZE },
+	{ "flags", "Flags", OUT_PLAIN },
 	{ "owner_pid", "Owner", OUT_PLAIN },
 	{ "owner_comm", "Command", OUT_PLAIN },
 	{ "owner_uid", "User", OUT_PLAIN },

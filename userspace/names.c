@@ -6,6 +6,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include <linux/memview.h>
+
 #include "ctl.h"
 #include "../bpf/events.h"
 
@@ -49,6 +51,32 @@ struct json_object *name_flags(uint32_t flags)
 	return json_object_new_string(text);
 }
 
+static struct json_object *name_bits(uint32_t bits,
+				     const struct bit_name *names, size_t n)
+{
+	struct json_object *array = json_object_new_array();
+	size_t i;
+
+	for (i = 0; i < n; i++)
+		if (bits & names[i].bit)
+			json_object_array_add(
+				array, json_object_new_string(names[i].name));
+	return array;
+}
+
+/**
+ * name_view_flags - how a view behaves, as an array
+ * @flags: Of enum memview_flags.
+ */
+struct json_object *name_view_flags(uint32_t flags)
+{
+	static const struct bit_name names[] = {
+		{ MEMVIEW_REVOKE_ON_CLOSE, "revoke-on-close" },
+	};
+
+	return name_bits(flags, names, ARRAY_SIZE(names));
+}
+
 /**
  * name_seals - F_SEAL_* as an array
  * @seals: As fcntl(F_GET_SEALS) has them.
@@ -59,14 +87,8 @@ struct json_object *name_seals(uint32_t seals)
 		{ 0x01, "seal" },  { 0x02, "shrink" },	     { 0x04, "grow" },
 		{ 0x08, "write" }, { 0x10, "future-write" }, { 0x20, "exec" },
 	};
-	struct json_object *array = json_object_new_array();
-	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(names); i++)
-		if (seals & names[i].bit)
-			json_object_array_add(
-				array, json_object_new_string(names[i].name));
-	return array;
+	return name_bits(seals, names, ARRAY_SIZE(names));
 }
 
 /**
