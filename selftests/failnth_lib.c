@@ -6,6 +6,8 @@
 #define MEMVIEW_TEST_NO_HARNESS
 #include "failnth.h"
 
+#include <sys/rseq.h>
+
 #define DEBUGFS "/sys/kernel/debug/"
 
 /* How to make every allocation a candidate, and say nothing of it. */
@@ -25,10 +27,26 @@ static const struct {
 	{ DEBUGFS "fail_function/verbose", "0", NULL },
 };
 
+/*
+ * Where a thread runs, the kernel writes to its memory when it was preempted. After
+ * a fork() that is a page to copy, and SIGSEGV if there is no memory for it.
+ */
+static void do_without_rseq(void)
+{
+	char *area = (char *)__builtin_thread_pointer() + __rseq_offset;
+	unsigned int len;
+
+	/* As long as it was registered: what the C library thought best. */
+	for (len = 32; len <= 256; len += 4)
+		if (!syscall(SYS_rseq, area, len, RSEQ_FLAG_UNREGISTER, RSEQ_SIG))
+			break;
+}
+
 int failnth_open(struct failnth *f, char *missing, size_t len)
 {
 	unsigned int i;
 
+	do_without_rseq();
 	*f = (struct failnth){ .fd = open("/proc/thread-self/fail-nth", O_RDWR | O_CLOEXEC) };
 	if (f->fd < 0) {
 		snprintf(missing, len, "fail-nth (CONFIG_FAULT_INJECTION)");
