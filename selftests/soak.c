@@ -23,7 +23,7 @@ static struct {
 static struct {
 	uint64_t start, shown;
 	uint64_t ops[OPS];
-	uint64_t exact, among, unchecked;
+	uint64_t checked[CHECKS];
 } total;
 
 /* ---- Words ---- */
@@ -105,17 +105,16 @@ static int parse(int argc, char **argv)
 
 /* ---- Reports ---- */
 
-static void sum_up(uint64_t ops[OPS], uint64_t *checked)
+static void sum_up(uint64_t ops[OPS], uint64_t checked[CHECKS])
 {
 	const struct soak_thread *thread;
-	int op;
+	int op, check;
 
 	for (thread = world->thread; thread < world->thread + SOAK_THREADS; thread++) {
 		for (op = 0; op < OPS; op++)
 			ops[op] += atomic_load(&thread->count[op]);
-		checked[0] += atomic_load(&thread->exact);
-		checked[1] += atomic_load(&thread->among);
-		checked[2] += atomic_load(&thread->unchecked);
+		for (check = 0; check < CHECKS; check++)
+			checked[check] += atomic_load(&thread->checked[check]);
 	}
 }
 
@@ -131,7 +130,7 @@ static uint64_t sum_of(const uint64_t ops[OPS], enum op first, enum op last)
 
 static void show_progress(unsigned int round)
 {
-	uint64_t ops[OPS], checked[3] = { 0 }, now = now_ns();
+	uint64_t ops[OPS], checked[CHECKS] = { 0 }, now = now_ns();
 
 	if (now - total.shown < options.progress * 1000000000ULL)
 		return;
@@ -205,8 +204,11 @@ static void show_summary(unsigned int rounds)
 	for (op = 0; op < OPS; op++)
 		printf("#   %-16s %llu\n", op_names[op], (unsigned long long)total.ops[op]);
 	printf("# accesses checked exactly: %llu, against a change in progress: %llu, too late to tell: %llu\n",
-	       (unsigned long long)total.exact, (unsigned long long)total.among,
-	       (unsigned long long)total.unchecked);
+	       (unsigned long long)total.checked[EXACT], (unsigned long long)total.checked[AMONG],
+	       (unsigned long long)total.checked[UNCHECKED]);
+	if (total.checked[STALE])
+		printf("# code that the emulator had kept, run again: %llu\n",
+		       (unsigned long long)total.checked[STALE]);
 }
 
 /* ---- Rounds ---- */
@@ -218,7 +220,7 @@ static uint64_t seed_of(unsigned int round)
 
 static bool run_round(unsigned int round, uint64_t end)
 {
-	uint64_t checked[3] = { 0 }, compare = 0;
+	uint64_t compare = 0;
 	struct klog klog;
 	char line[256];
 	int err;
@@ -244,10 +246,7 @@ static bool run_round(unsigned int round, uint64_t end)
 	world_close();
 	if (klog_splats(&klog, line, sizeof(line)))
 		soak_fail("kernel log: %s", line);
-	sum_up(total.ops, checked);
-	total.exact += checked[0];
-	total.among += checked[1];
-	total.unchecked += checked[2];
+	sum_up(total.ops, total.checked);
 	if (atomic_load(&world->failed))
 		show_failure(round);
 	err = atomic_load(&world->failed);

@@ -119,6 +119,15 @@ struct log_entry {
 
 #define LOG_RUNNING	INT_MIN
 
+/* How an access was checked. */
+enum check {
+	EXACT,
+	AMONG, /* several states, of a change in progress */
+	UNCHECKED, /* it took too long */
+	STALE, /* the first time, for code that the emulator had kept */
+	CHECKS,
+};
+
 enum role { CONTROLLER, CLIENT, KEEPER, DISTURBER, ROLES };
 
 struct soak_thread {
@@ -129,7 +138,7 @@ struct soak_thread {
 	uint64_t writes;
 	_Atomic uint64_t parked;
 	_Atomic uint64_t count[OPS];
-	_Atomic uint64_t exact, among, unchecked; /* how well accesses were checked */
+	_Atomic uint64_t checked[CHECKS];
 	_Atomic uint64_t logged;
 	struct log_entry log[LOG_SIZE];
 };
@@ -230,7 +239,17 @@ struct met {
 };
 
 void sight_begin(struct sight *sight, struct soak_view *view, unsigned int page);
-/* Fails the test if the access could not meet that. */
+
+enum verdict {
+	FITS,
+	FORBIDDEN, /* by the mapping, as it should be */
+	TOO_LATE, /* what it may have met is not known any more */
+	BAD,
+};
+
+/* Whether the access could meet that. */
+enum verdict sight_judge(struct sight *sight, const struct met *met);
+/* The same, to count it: the test fails if it could not. */
 void sight_end(struct sight *sight, const struct met *met);
 
 /* ---- soak_access.c ---- */

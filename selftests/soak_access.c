@@ -97,6 +97,34 @@ enum op soak_access_op(void)
 	return op_enabled(op) ? op : OP_READ;
 }
 
+/*
+ * An emulator with a thread for each CPU keeps what it has translated while
+ * another CPU wrote to the page, and goes on with it when the page has long
+ * been something else; with no module loaded, too. Code that was not the
+ * page's is run again when the same code has been written once more, which
+ * makes the emulator look. What was the page's is no such case: it could be
+ * run, and whether it should have been is for the model to say.
+ */
+static bool renew_code(const struct sight *sight, const struct met *met)
+{
+	struct shows shows = view_now(sight->view, sight->page);
+	struct soak_file *file = &world->file[shows.file];
+	char *addr = file->own + shows.page * PAGE + CODE_OFFSET;
+	uint64_t code, tag;
+	bool there;
+
+	if (!shows.file)
+		return false;
+	file_lock(file);
+	tag = tag_of(shows.file, shows.page, file_now(file, shows.page).generation);
+	there = !probe_read(addr, &code) && !probe_write(addr, code);
+	file_unlock(file);
+	if (!there || (!met->sig && met->value == code_of(tag)))
+		return false;
+	atomic_fetch_add(&self->checked[STALE], 1);
+	return true;
+}
+
 void soak_access(struct soak_view *view, unsigned int page, char *addr, unsigned int prot,
 		 enum op op)
 {
@@ -109,6 +137,10 @@ void soak_access(struct soak_view *view, unsigned int page, char *addr, unsigned
 	met.slot = soak_is_child ? SLOT_CHILD : SLOT_OF(self->index);
 	sight_begin(&sight, view, page);
 	met.sig = do_access(addr, &met);
+	if (op == OP_EXEC && sight_judge(&sight, &met) == BAD && renew_code(&sight, &met)) {
+		sight_begin(&sight, view, page);
+		met.sig = do_access(addr, &met);
+	}
 	sight_end(&sight, &met);
 }
 

@@ -33,11 +33,11 @@ static struct soak_file *steady_file(void)
 }
 
 /* 0 or the signal. */
-static int touch(char *mem, unsigned int page)
+static int touch(char *mem, unsigned int page, bool write)
 {
 	uint64_t ignored;
 
-	if (soak_below(2))
+	if (!write)
 		return probe_read(mem + page * PAGE, &ignored);
 	return probe_write(mem + page * PAGE + SLOT_CHILD * 8, soak_random());
 }
@@ -58,17 +58,23 @@ static void await_controller(const struct lent *lent)
 		soak_fail("a view has gone before its controller");
 }
 
-/* Its pages are there until the controller lets go, or dies, and not much longer. */
+/*
+ * Its pages are there until the controller lets go, or dies, and not much
+ * longer. A write may fail when the range has gone, and a read-only page table
+ * entry has not yet; what cannot be read is gone for good.
+ */
 static void use_until_gone(const struct lent *lent, char *mem)
 {
 	bool gone[LENT_PAGES] = { false };
 	unsigned int page, left = LENT_PAGES;
 	uint64_t limit = 0;
+	bool write;
 	int sig;
 
 	while (left && !atomic_load(&world->failed)) {
 		page = soak_below(LENT_PAGES);
-		sig = touch(mem, page);
+		write = soak_below(2);
+		sig = touch(mem, page, write);
 		if (sig && sig != SIGBUS)
 			soak_fail("signal %d in a view that goes with its controller", sig);
 		if (sig && left == LENT_PAGES)
@@ -79,8 +85,8 @@ static void use_until_gone(const struct lent *lent, char *mem)
 			soak_fail("a view is there long after its controller has closed it");
 		if (!limit && controller_is_gone(lent))
 			limit = now_ns() + soak_patience();
-		left -= sig && !gone[page];
-		gone[page] |= !!sig;
+		left -= sig && !write && !gone[page];
+		gone[page] |= sig && !write;
 	}
 }
 

@@ -404,30 +404,39 @@ static void find_write(const struct sight *sight, const struct met *met)
 	forget_writes();
 }
 
-void sight_end(struct sight *sight, const struct met *met)
+enum verdict sight_judge(struct sight *sight, const struct met *met)
 {
 	const struct stamp *stamp = &sight->view->stamp[sight->page];
 	uint64_t version, state;
 
 	sight->hi = atomic_load(&stamp->hi);
+	if (!prot_allows(met))
+		return is_sig(met, SIGSEGV) ? FORBIDDEN : BAD;
+	for (version = sight->lo; version <= sight->hi; version++) {
+		if (!stamp_state(stamp, version, &state))
+			return TOO_LATE;
+		if (fits(sight, unpack_shows(state), met))
+			return FITS;
+	}
+	return BAD;
+}
+
+void sight_end(struct sight *sight, const struct met *met)
+{
+	enum verdict verdict = sight_judge(sight, met);
+
 	atomic_fetch_add(&self->count[met->op], 1);
-	if (!prot_allows(met)) {
-		if (!is_sig(met, SIGSEGV))
-			fail_access(sight, met, "the mapping forbids it");
+	if (verdict == FORBIDDEN)
+		return;
+	if (verdict == TOO_LATE) {
+		atomic_fetch_add(&self->checked[UNCHECKED], 1);
+		forget_writes();
 		return;
 	}
-	for (version = sight->lo; version <= sight->hi; version++) {
-		if (!stamp_state(stamp, version, &state)) {
-			atomic_fetch_add(&self->unchecked, 1);
-			forget_writes();
-			return;
-		}
-		if (fits(sight, unpack_shows(state), met))
-			break;
-	}
-	if (version > sight->hi)
-		fail_access(sight, met, "not what the model has");
+	if (verdict == BAD)
+		fail_access(sight, met,
+			    prot_allows(met) ? "not what the model has" : "the mapping forbids it");
 	else if (is_write(met->op) && !met->sig)
 		find_write(sight, met);
-	atomic_fetch_add(sight->lo == sight->hi ? &self->exact : &self->among, 1);
+	atomic_fetch_add(&self->checked[sight->lo == sight->hi ? EXACT : AMONG], 1);
 }
