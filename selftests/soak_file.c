@@ -138,6 +138,22 @@ static int punch(struct soak_file *file, unsigned int first, unsigned int n)
 	return ret;
 }
 
+/*
+ * Where a truncation begins within a large swap entry, Linux 7.3 may look for
+ * the rest of that entry for ever; with no module loaded, too. A page that is
+ * locked in memory is in no such entry.
+ */
+static int truncate_at(struct soak_file *file, unsigned int first)
+{
+	char *page = file->own + first * PAGE;
+	bool locked = file->pages * PAGE > HUGE && !mlock(page, PAGE);
+	int ret = ftruncate(file->src.fd, first * PAGE) ? -errno : 0;
+
+	if (locked)
+		munlock(page, PAGE);
+	return ret;
+}
+
 static int shorten(struct soak_file *file, unsigned int first)
 {
 	unsigned int n = file->pages - first;
@@ -146,7 +162,7 @@ static int shorten(struct soak_file *file, unsigned int first)
 	if (first >= file_end_page(file))
 		return 0;
 	change_begin(file, first, n, (struct holds){ ABSENT, 0 });
-	ret = ftruncate(file->src.fd, first * PAGE) ? -errno : 0;
+	ret = truncate_at(file, first);
 	change_end(file, first, n);
 	return ret;
 }
