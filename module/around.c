@@ -22,6 +22,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 
+#include "lookup.h"
 #include "memview.h"
 
 /* Pages; the core's default of 64 KiB. */

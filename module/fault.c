@@ -28,6 +28,7 @@
 #include <linux/sched/signal.h>
 #include <linux/writeback.h>
 
+#include "lookup.h"
 #include "memview.h"
 #include "trace.h"
 

@@ -29,6 +29,7 @@
 #include <linux/pagemap.h>
 #include <asm/pgalloc.h>
 
+#include "lookup.h"
 #include "memview.h"
 
 /* The first page of the file in the piece around a fault. */

@@ -400,13 +400,6 @@ void memview_watch_add(struct memview_source *source,
 void memview_watch_del(struct memview_source *source,
 		       struct memview_range *range);
 
-/* lookup.c */
-vm_fault_t memview_look_up(struct memview_view *view,
-			   const struct vm_fault *vmf, struct memview_met *met);
-void memview_insertion_vma(struct vm_area_struct *vma,
-			   const struct vm_fault *vmf,
-			   const struct memview_range *range);
-
 /* fault.c */
 extern const struct vm_operations_struct memview_vm_ops;
 
