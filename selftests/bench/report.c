@@ -18,6 +18,7 @@ const char *const peers[PEERS] = {
 	/* clang-format off */
 	"mmap", "socket", "uffd", "copy",
 	"1 range", "no policy", "tracepoint off", "one by one", "one range",
+	"direct", "bounce",
 	/* clang-format on */
 };
 
@@ -32,6 +33,9 @@ static const struct target targets[] = {
 	{ "MAP+UNMAP 2 MiB, untouched", "memfd", true, "socket", 0.1, false },
 	{ "fault, 1000000 ranges", "memfd", true, "1 range", 1.25, false },
 	{ "memory per range", "memfd", true, NULL, 160, false },
+	{ "read 4 KiB, one at a time", "vhost-user-blk", true, "direct", 1.03, false },
+	{ "read 4 KiB, 16 at a time", "vhost-user-blk", true, "direct", 1.03, false },
+	{ "read 64 KiB, 16 at a time", "vhost-user-blk", true, "direct", 1.03, false },
 	{ "speed-up by the second thread", "memfd", false, "mmap", 0.95, true },
 };
 

@@ -59,7 +59,7 @@ bool compare_next(const struct figures *f, const struct figure *view,
 
 /* Those that have a column of the table come first. */
 #define COLUMNS 4
-#define PEERS 9
+#define PEERS 11
 
 extern const char *const peers[PEERS];
 
