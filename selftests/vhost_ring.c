@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vhost_ring.c - the driver's side of vhost-user: memory of a guest, and split
+ * rings in it; vhost_ring.h describes it
+ */
+#define MEMVIEW_TEST_NO_HARNESS
+#include "vhost_ring.h"
+
+#include <poll.h>
+#include <sys/eventfd.h>
+
+#define RING_SIZE	(RING_SLOTS * SLOT_PARTS)
+#define RING_BYTES	(16 * PAGE) /* from the start of the memory on */
+
+#define F_VERSION_1		(1ULL << 32)
+#define F_PROTOCOL_FEATURES	(1ULL << 30)
+
+int guest_open(struct guest *guest)
+{
+	guest->memfd = memfd_create("guest", MFD_CLOEXEC);
+	if (guest->memfd < 0 || ftruncate(guest->memfd, GUEST_SIZE))
+		return -errno;
+	guest->mem = mmap(NULL, GUEST_SIZE, PROT_RW, MAP_SHARED, guest->memfd, 0);
+	return guest->mem == MAP_FAILED ? -errno : 0;
+}
+
+void guest_close(struct guest *guest)
+{
+	munmap(guest->mem, GUEST_SIZE);
+	close(guest->memfd);
+}
+
+static uint64_t guest_address(const struct guest *guest, const void *at)
+{
+	uint64_t offset = (const char *)at - guest->mem;
+
+	return offset < GUEST_LOW ? offset : GUEST_HIGH + offset - GUEST_LOW;
+}
+
+/* A question; the answer is in @message. */
+static int ask(int sock, uint32_t request, struct vhost_message *message)
+{
+	int err = vhost_send_empty(sock, request, 0) ?: vhost_receive(sock, message);
+
+	return err ?: message->request == request && message->size == 8 ? 0 : -EPROTO;
+}
+
+static int negotiate(int sock, uint64_t features)
+{
+	struct vhost_message message;
+	int err = ask(sock, GET_FEATURES, &message);
+
+	features |= F_VERSION_1 | F_PROTOCOL_FEATURES;
+	if (err)
+		return err;
+	if (features & ~message.u64)
+		return -EOPNOTSUPP;
+	return ask(sock, GET_PROTOCOL_FEATURES, &message) ?:
+	       vhost_send_u64(sock, SET_PROTOCOL_FEATURES, 0, 0) ?:
+	       vhost_send_empty(sock, SET_OWNER, 0) ?:
+	       vhost_send_u64(sock, SET_FEATURES, 0, features);
+}
+
+static int announce(int sock, const struct guest *guest)
+{
+	uint64_t user = (uintptr_t)guest->mem;
+	struct vhost_message message = {
+		.request = SET_MEM_TABLE,
+		.flags = FLAG_VERSION,
+		.size = 8 + 2 * sizeof(struct vhost_region),
+		.table.nr = 2,
+		.table.region = {
+			{ 0, GUEST_LOW, user, 0 },
+			{ GUEST_HIGH, GUEST_SIZE - GUEST_LOW, user + GUEST_LOW, GUEST_LOW },
+		},
+		.nr_fds = 2,
+		.fds = { guest->memfd, guest->memfd },
+	};
+
+	return vhost_send(sock, &message);
+}
+
+static int send_state(int sock, uint32_t request, uint32_t index, uint32_t num)
+{
+	return vhost_send_u64(sock, request, 0, (uint64_t)num << 32 | index);
+}
+
+static int send_eventfd(int sock, uint32_t request, uint32_t index, int fd)
+{
+	struct vhost_message message = {
+		.request = request, .flags = FLAG_VERSION, .size = 8, .u64 = index,
+		.nr_fds = 1, .fds = { fd },
+	};
+
+	return vhost_send(sock, &message);
+}
+
+static int send_addresses(int sock, uint32_t index, const struct ring *ring)
+{
+	struct vhost_message message = {
+		.request = SET_VRING_ADDR, .flags = FLAG_VERSION, .size = 40,
+	};
+	uint64_t words[5] = {
+		index, (uintptr_t)ring->desc, (uintptr_t)ring->used, (uintptr_t)ring->avail, 0,
+	};
+
+	memcpy(message.payload, words, sizeof(words));
+	return vhost_send(sock, &message);
+}
+
+static int ring_start(int sock, struct guest *guest, struct ring *ring, uint32_t index)
+{
+	char *at = guest->mem + index * RING_BYTES;
+
+	memset(at, 0, RING_BYTES);
+	ring->desc = (struct vring_desc *)at;
+	ring->avail = (struct vring_avail *)(at + 4 * PAGE);
+	ring->used = (struct vring_used *)(at + 8 * PAGE);
+	ring->seen = 0;
+	ring->kick = eventfd(0, EFD_CLOEXEC);
+	ring->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (ring->kick < 0 || ring->call < 0)
+		return -errno;
+	return send_state(sock, SET_VRING_NUM, index, RING_SIZE) ?:
+	       send_state(sock, SET_VRING_BASE, index, 0) ?:
+	       send_addresses(sock, index, ring) ?:
+	       send_eventfd(sock, SET_VRING_CALL, index, ring->call) ?:
+	       send_eventfd(sock, SET_VRING_KICK, index, ring->kick) ?:
+	       send_state(sock, SET_VRING_ENABLE, index, 1);
+}
+
+int rings_start(int sock, struct guest *guest, uint64_t features, struct ring *rings,
+		unsigned int nr)
+{
+	unsigned int i;
+	int err = negotiate(sock, features) ?: announce(sock, guest);
+
+	for (i = 0; i < nr && !err; i++)
+		err = ring_start(sock, guest, &rings[i], i);
+	return err;
+}
+
+void rings_close(struct ring *rings, unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < nr; i++) {
+		close(rings[i].kick);
+		close(rings[i].call);
+	}
+}
+
+void ring_post(struct guest *guest, struct ring *ring, unsigned int slot, const struct part *parts,
+	       unsigned int nr_out, unsigned int nr_in)
+{
+	unsigned int head = slot * SLOT_PARTS, nr = nr_out + nr_in, i;
+	struct vring_avail *avail = ring->avail;
+
+	for (i = 0; i < nr; i++)
+		ring->desc[head + i] = (struct vring_desc){
+			.addr = guest_address(guest, parts[i].at),
+			.len = parts[i].size,
+			.flags = (i >= nr_out ? VRING_DESC_F_WRITE : 0) |
+				 (i + 1 < nr ? VRING_DESC_F_NEXT : 0),
+			.next = head + i + 1,
+		};
+	avail->ring[avail->idx % RING_SIZE] = head;
+	__atomic_store_n(&avail->idx, avail->idx + 1, __ATOMIC_RELEASE);
+}
+
+int ring_kick(struct ring *ring)
+{
+	uint64_t one = 1;
+
+	return write(ring->kick, &one, sizeof(one)) == sizeof(one) ? 0 : -errno;
+}
+
+int ring_wait(struct ring *ring, unsigned int nr)
+{
+	struct pollfd poll_fd = { ring->call, POLLIN, 0 };
+	uint64_t count;
+
+	while ((uint16_t)(__atomic_load_n(&ring->used->idx, __ATOMIC_ACQUIRE) - ring->seen) < nr) {
+		if (poll(&poll_fd, 1, 20000 * slowness()) != 1)
+			return -ETIMEDOUT;
+		if (read(ring->call, &count, sizeof(count)) < 0 && errno != EAGAIN)
+			return -errno;
+	}
+	ring->seen += nr;
+	return 0;
+}

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vhost_ring.h - memory of a guest, and rings in it, for tests that are the
+ * driver of a vhost-user device; vhost_ring.c implements it
+ */
+#ifndef MEMVIEW_VHOST_RING_H
+#define MEMVIEW_VHOST_RING_H
+
+#include "vhost.h"
+
+#include <linux/virtio_ring.h>
+
+#define GUEST_SIZE	(64 * MiB)
+#define GUEST_LOW	(16 * MiB) /* of it from address 0, the rest from GUEST_HIGH on */
+#define GUEST_HIGH	(5 * GiB)
+
+#define RING_SLOTS	8
+#define SLOT_PARTS	16 /* descriptors of a slot */
+
+/* Two regions of one memfd. */
+struct guest {
+	int memfd;
+	char *mem;
+};
+
+struct ring {
+	struct vring_desc *desc;
+	struct vring_avail *avail;
+	struct vring_used *used;
+	int kick, call;
+	uint16_t seen; /* of what is used */
+};
+
+/* A piece of a request, in the guest's memory. */
+struct part {
+	void *at;
+	uint32_t size;
+};
+
+/* Each returns 0 or a negative errno. */
+int guest_open(struct guest *guest);
+void guest_close(struct guest *guest);
+
+/*
+ * Begin a session at a socket: negotiate @features and those that vhost-user
+ * needs, announce the memory, and start @nr rings.
+ */
+int rings_start(int sock, struct guest *guest, uint64_t features, struct ring *rings,
+		unsigned int nr);
+void rings_close(struct ring *rings, unsigned int nr);
+
+/* Parts that the device reads, and after them those that it writes; seen at the next kick. */
+void ring_post(struct guest *guest, struct ring *ring, unsigned int slot, const struct part *parts,
+	       unsigned int nr_out, unsigned int nr_in);
+int ring_kick(struct ring *ring);
+/* Wait until the device has answered @nr more requests, or -ETIMEDOUT. */
+int ring_wait(struct ring *ring, unsigned int nr);
+
+#endif /* MEMVIEW_VHOST_RING_H */
