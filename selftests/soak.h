@@ -133,6 +133,7 @@ enum role { CONTROLLER, CLIENT, KEEPER, DISTURBER, ROLES };
 struct soak_thread {
 	enum role role;
 	unsigned int index;
+	pid_t tid;
 	uint64_t rng;
 	uint32_t epoch; /* how often it was started */
 	uint64_t writes;

@@ -53,14 +53,15 @@ static void *thread_main(void *data)
 
 	free(data);
 	self = &world->thread[arg.worker->first + arg.n];
+	self->tid = gettid();
 	/*
 	 * Clients are many and never sleep: the others would do little. Who gets
-	 * the CPU last is interrupted half way.
+	 * the CPU last is interrupted half way; see hurry().
 	 */
 	if (self->role != CLIENT)
 		setpriority(PRIO_PROCESS, gettid(), -5);
 	else if (!soak_below(6))
-		sched_setscheduler(0, SCHED_IDLE, &(struct sched_param){ 0 });
+		sched_setscheduler(0, SCHED_IDLE | SCHED_RESET_ON_FORK, &(struct sched_param){ 0 });
 	while (!atomic_load(&world->stop)) {
 		soak_park();
 		thread_step(arg.n);
@@ -159,12 +160,28 @@ void world_check(void)
 	}
 }
 
+static bool is_parked(const struct soak_thread *thread, uint64_t pause)
+{
+	return thread->role == DISTURBER || atomic_load(&thread->parked) == pause;
+}
+
+/* Beside programs that use all CPUs, who gets the CPU last would get none. */
+static void hurry(uint64_t pause)
+{
+	const struct soak_thread *thread;
+
+	for (thread = world->thread; thread < world->thread + world->threads; thread++)
+		if (!is_parked(thread, pause))
+			sched_setscheduler(thread->tid, SCHED_OTHER, &(struct sched_param){ 0 });
+}
+
 static void workers_end(void)
 {
 	uint64_t limit = now_ns() + (atomic_load(&world->failed) ? 5000000000ULL : soak_patience());
 	struct soak_worker *worker;
 
 	atomic_store(&world->stop, 1);
+	hurry(~0ULL);
 	for (worker = world->worker; worker < world->worker + world->workers; worker++) {
 		while (worker->pid > 0 && now_ns() < limit) {
 			sleep_ms(2);
@@ -243,24 +260,53 @@ int world_open(uint64_t seed, uint64_t without)
 
 /* ---- A stop, and a look ---- */
 
-static bool is_parked(const struct soak_worker *worker, uint64_t pause)
+/* One of the files that say what a thread does in the kernel. */
+static void show_file(const char *directory, const char *file)
 {
+	char path[128], text[2048], *line, *rest = text;
+
+	snprintf(path, sizeof(path), "%s/%s", directory, file);
+	if (read_file(path, text, sizeof(text)) < 0)
+		return;
+	while ((line = strsep(&rest, "\n")))
+		if (*line)
+			printf("#   %s: %s\n", file, line);
+}
+
+static void show_thread(const struct soak_worker *worker, unsigned int i)
+{
+	char directory[64];
+
+	printf("# thread %u does not come to rest:\n", i);
+	snprintf(directory, sizeof(directory), "/proc/%d/task/%d", worker->pid, world->thread[i].tid);
+	show_file(directory, "stat");
+	show_file(directory, "syscall");
+	show_file(directory, "stack");
+}
+
+/* Who keeps the others waiting, and whether memory is what they wait for. */
+static void show_hanging(uint64_t pause)
+{
+	const struct soak_worker *worker;
 	unsigned int i;
 
-	if (worker->role == DISTURBER)
-		return true;
-	for (i = worker->first; i < worker->first + worker->n; i++)
-		if (atomic_load(&world->thread[i].parked) != pause)
-			return false;
-	return true;
+	for (worker = world->worker; worker < world->worker + world->workers; worker++)
+		for (i = worker->first; i < worker->first + worker->n; i++)
+			if (worker->role == DISTURBER || !is_parked(&world->thread[i], pause))
+				show_thread(worker, i);
+	if (!world->cgroup[0])
+		return;
+	show_file(world->cgroup, "memory.current");
+	show_file(world->cgroup, "memory.high");
+	show_file(world->cgroup, "memory.events");
 }
 
 static bool all_parked(uint64_t pause)
 {
 	unsigned int i;
 
-	for (i = 0; i < world->workers; i++)
-		if (!is_parked(&world->worker[i], pause))
+	for (i = 0; i < world->threads; i++)
+		if (!is_parked(&world->thread[i], pause))
 			return false;
 	return true;
 }
@@ -268,12 +314,17 @@ static bool all_parked(uint64_t pause)
 void world_compare(void)
 {
 	uint64_t pause = atomic_fetch_add(&world->pause, 1) + 1, limit = now_ns() + soak_patience();
+	unsigned int waited = 0;
 
 	while (!all_parked(pause) && !atomic_load(&world->stop)) {
 		sleep_ms(1);
 		world_check();
-		if (now_ns() > limit)
-			soak_fail("threads hang: see what is not finished in the log");
+		if (++waited == 500)
+			hurry(pause);
+		if (now_ns() > limit) {
+			show_hanging(pause);
+			soak_fail("threads hang: see above, and what is not finished in the log");
+		}
 	}
 	if (!atomic_load(&world->stop))
 		soak_compare();
