@@ -227,11 +227,13 @@ static bool run_round(unsigned int round, uint64_t end)
 
 	if (klog_start(&klog))
 		return false;
+	world_beat();
 	err = world_open(seed_of(round), options.without);
 	if (err)
 		soak_fail("the world cannot be opened: %d", err);
 	while (!atomic_load(&world->stop) && now_ns() < end) {
 		sleep_ms(20 + soak_below(100));
+		world_beat();
 		world_check();
 		if (!soak_below(4))
 			world_kill();
@@ -243,6 +245,7 @@ static bool run_round(unsigned int round, uint64_t end)
 	}
 	if (!atomic_load(&world->stop))
 		world_compare();
+	world_beat();
 	world_close();
 	if (klog_splats(&klog, line, sizeof(line)))
 		soak_fail("kernel log: %s", line);
@@ -264,6 +267,8 @@ int main(int argc, char **argv)
 		return 2;
 	setvbuf(stdout, NULL, _IOLBF, 0);
 	printf("TAP version 13\n1..1\n# MEMVIEW_TEST_SEED=%#llx\n", (unsigned long long)options.seed);
+	if (world_watch())
+		return 2;
 	total.start = total.shown = now_ns();
 	end = total.start + options.seconds * 1000000000ULL;
 	while (ok && round < options.rounds && now_ns() < end) {

@@ -304,6 +304,9 @@ int delay_round(unsigned int ms);
 
 /* How long, in ns, before what does not happen has failed to. */
 uint64_t soak_patience(void);
+/* From now on say so, and end, if world_beat() is not called for longer than any wait may take. */
+int world_watch(void);
+void world_beat(void);
 /* Kinds of files to leave out. */
 extern bool soak_kind_off[SOURCE_KINDS];
 /* 0 or a negative errno; @without: ops, by bit. */

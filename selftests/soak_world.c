@@ -17,6 +17,7 @@
 
 bool soak_kind_off[SOURCE_KINDS];
 static uint64_t references;
+static _Atomic uint64_t main_beats; /* it does something, and does not wait */
 
 uint64_t soak_patience(void)
 {
@@ -290,6 +291,10 @@ static void show_hanging(uint64_t pause)
 	const struct soak_worker *worker;
 	unsigned int i;
 
+	printf("# the main process:\n");
+	show_file("/proc/self", "stat");
+	show_file("/proc/self", "syscall");
+	show_file("/proc/self", "stack");
 	for (worker = world->worker; worker < world->worker + world->workers; worker++)
 		for (i = worker->first; i < worker->first + worker->n; i++)
 			if (worker->role == DISTURBER || !is_parked(&world->thread[i], pause))
@@ -299,6 +304,43 @@ static void show_hanging(uint64_t pause)
 	show_file(world->cgroup, "memory.current");
 	show_file(world->cgroup, "memory.high");
 	show_file(world->cgroup, "memory.events");
+}
+
+/*
+ * Is the main process itself at rest, in a wait that nobody ends? It has its
+ * own limits, and is given some time to reach them.
+ */
+static void *watch_main(void *data)
+{
+	uint64_t last = 0, beat, limit = 0;
+
+	for (;;) {
+		beat = atomic_load(&main_beats);
+		if (beat != last || !limit)
+			limit = now_ns() + soak_patience() * 3 / 2;
+		last = beat;
+		if (world && now_ns() > limit) {
+			show_hanging(~0ULL);
+			printf("# the main process hangs, see above; seed %#llx\nnot ok 1 soak\n",
+			       (unsigned long long)world->seed);
+			fflush(stdout);
+			_exit(1);
+		}
+		sleep_ms(500);
+	}
+	return NULL;
+}
+
+int world_watch(void)
+{
+	pthread_t thread;
+
+	return -pthread_create(&thread, NULL, watch_main, NULL);
+}
+
+void world_beat(void)
+{
+	atomic_fetch_add(&main_beats, 1);
 }
 
 static bool all_parked(uint64_t pause)
