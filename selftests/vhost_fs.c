@@ -311,7 +311,7 @@ static int session_begin(FIXTURE_DATA(fs) *self)
 	self->sock = err ? err : proxy_connect(&self->proxy);
 	if (self->sock < 0)
 		return self->sock;
-	return rings_start(self->sock, &self->guest, 0, self->ring, 2) ?: fuse_init(self) ?:
+	return rings_start(self->sock, &self->guest, self->ring, 2) ?: fuse_init(self) ?:
 	       fuse_create(self);
 }
 

@@ -45,12 +45,12 @@ static int ask(int sock, uint32_t request, struct vhost_message *message)
 	return err ?: message->request == request && message->size == 8 ? 0 : -EPROTO;
 }
 
-static int negotiate(int sock, uint64_t features)
+static int negotiate(int sock)
 {
+	const uint64_t features = F_VERSION_1 | F_PROTOCOL_FEATURES;
 	struct vhost_message message;
 	int err = ask(sock, GET_FEATURES, &message);
 
-	features |= F_VERSION_1 | F_PROTOCOL_FEATURES;
 	if (err)
 		return err;
 	if (features & ~message.u64)
@@ -129,11 +129,10 @@ static int ring_start(int sock, struct guest *guest, struct ring *ring, uint32_t
 	       send_state(sock, SET_VRING_ENABLE, index, 1);
 }
 
-int rings_start(int sock, struct guest *guest, uint64_t features, struct ring *rings,
-		unsigned int nr)
+int rings_start(int sock, struct guest *guest, struct ring *rings, unsigned int nr)
 {
 	unsigned int i;
-	int err = negotiate(sock, features) ?: announce(sock, guest);
+	int err = negotiate(sock) ?: announce(sock, guest);
 
 	for (i = 0; i < nr && !err; i++)
 		err = ring_start(sock, guest, &rings[i], i);

@@ -42,11 +42,10 @@ int guest_open(struct guest *guest);
 void guest_close(struct guest *guest);
 
 /*
- * Begin a session at a socket: negotiate @features and those that vhost-user
- * needs, announce the memory, and start @nr rings.
+ * Begin a session at a socket: negotiate what vhost-user needs, announce the
+ * memory, and start @nr rings.
  */
-int rings_start(int sock, struct guest *guest, uint64_t features, struct ring *rings,
-		unsigned int nr);
+int rings_start(int sock, struct guest *guest, struct ring *rings, unsigned int nr);
 void rings_close(struct ring *rings, unsigned int nr);
 
 /* Parts that the device reads, and after them those that it writes; seen at the next kick. */
