@@ -38,6 +38,7 @@ static void usage(FILE *out)
 		"  --rounds N        how many rounds, at most\n"
 		"  --seed N          of the first round ($MEMVIEW_TEST_SEED, or the clock)\n"
 		"  --progress N      seconds between lines of progress (30)\n"
+		"  --unpatched       leave out what patches the code of the kernel: policy, delay\n"
 		"  --without NAME    leave that out; may be repeated. NAME is one of\n ");
 	for (i = 0; i < OPS; i++)
 		fprintf(out, " %s", op_names[i]);
@@ -74,6 +75,7 @@ static int parse(int argc, char **argv)
 		{ "rounds", required_argument, NULL, 'R' },
 		{ "seed", required_argument, NULL, 'S' },
 		{ "progress", required_argument, NULL, 'p' },
+		{ "unpatched", no_argument, NULL, 'u' },
 		{ "without", required_argument, NULL, 'w' },
 		{ "help", no_argument, NULL, 'h' },
 		{ 0 },
@@ -95,6 +97,8 @@ static int parse(int argc, char **argv)
 			options.seed = strtoull(optarg, NULL, 0);
 		} else if (c == 'p') {
 			options.progress = strtoul(optarg, NULL, 0);
+		} else if (c == 'u') {
+			options.without |= 1ULL << OP_POLICY | 1ULL << OP_DELAY;
 		} else if (c != 'w' || !leave_out(optarg)) {
 			usage(stderr);
 			return -EINVAL;

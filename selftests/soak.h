@@ -300,13 +300,36 @@ int policy_round(unsigned int ms);
 /* Hold up some of the calls in the middle of faults and changes, for a while. */
 int delay_round(unsigned int ms);
 
-/* ---- soak_world.c ---- */
+/* ---- soak_wait.c ---- */
+
+/* In place of a pause: nobody is at rest. */
+#define SOAK_ALL	(~0ULL)
+
+/* A wait of the main process for others. */
+struct soak_wait {
+	uint64_t limit;
+	unsigned int ms;
+};
 
 /* How long, in ns, before what does not happen has failed to. */
 uint64_t soak_patience(void);
+/* Whether it waits for the end of @pause, or for nothing but its own end. */
+bool soak_is_parked(const struct soak_thread *thread, uint64_t pause);
+/* Who gets the CPU last gets it like others: all that are not parked; those of a process. */
+void soak_hurry(uint64_t pause);
+void soak_hurry_worker(const struct soak_worker *worker);
+void soak_wait_begin(struct soak_wait *wait);
+/*
+ * Wait a little for those who are not parked in @pause, and hurry them after a
+ * while. False once patience has ended: then it has been said who does what.
+ */
+bool soak_wait_more(struct soak_wait *wait, uint64_t pause);
 /* From now on say so, and end, if world_beat() is not called for longer than any wait may take. */
 int world_watch(void);
 void world_beat(void);
+
+/* ---- soak_world.c ---- */
+
 /* Kinds of files to leave out. */
 extern bool soak_kind_off[SOURCE_KINDS];
 /* 0 or a negative errno; @without: ops, by bit. */

@@ -12,17 +12,9 @@
 
 /* The main process's own entry, after those of the workers. */
 #define MAIN_THREAD	(SOAK_THREADS - 1)
-/* Without a kernel that is fifty times slower. */
-#define PATIENCE_NS	(90ULL * 1000000000)
 
 bool soak_kind_off[SOURCE_KINDS];
 static uint64_t references;
-static _Atomic uint64_t main_beats; /* it does something, and does not wait */
-
-uint64_t soak_patience(void)
-{
-	return PATIENCE_NS * slowness();
-}
 
 /* ---- Processes ---- */
 
@@ -130,15 +122,21 @@ void world_kill(void)
 	};
 	struct soak_worker *worker = &world->worker[soak_below(world->workers)];
 	struct log_entry *entry;
+	struct soak_wait wait;
 	int status;
+	pid_t pid;
 
 	if (worker->pid <= 0 || worker->role == DISTURBER || !op_enabled(ops[worker->role]))
 		return;
 	entry = log_begin(ops[worker->role]);
 	entry->n = worker->first;
 	kill(worker->pid, SIGKILL);
-	if (waitpid(worker->pid, &status, 0) != worker->pid)
-		soak_fail("waitpid: %m");
+	soak_wait_begin(&wait);
+	soak_hurry_worker(worker);
+	while (!(pid = waitpid(worker->pid, &status, WNOHANG)) && soak_wait_more(&wait, SOAK_ALL))
+		;
+	if (pid != worker->pid)
+		soak_fail("process of thread %u: killed, and does not end: %d", worker->first, pid);
 	else if (!WIFSIGNALED(status) || WTERMSIG(status) != SIGKILL)
 		soak_fail("process of thread %u had ended with status %#x", worker->first, status);
 	else
@@ -161,28 +159,13 @@ void world_check(void)
 	}
 }
 
-static bool is_parked(const struct soak_thread *thread, uint64_t pause)
-{
-	return thread->role == DISTURBER || atomic_load(&thread->parked) == pause;
-}
-
-/* Beside programs that use all CPUs, who gets the CPU last would get none. */
-static void hurry(uint64_t pause)
-{
-	const struct soak_thread *thread;
-
-	for (thread = world->thread; thread < world->thread + world->threads; thread++)
-		if (!is_parked(thread, pause))
-			sched_setscheduler(thread->tid, SCHED_OTHER, &(struct sched_param){ 0 });
-}
-
 static void workers_end(void)
 {
 	uint64_t limit = now_ns() + (atomic_load(&world->failed) ? 5000000000ULL : soak_patience());
 	struct soak_worker *worker;
 
 	atomic_store(&world->stop, 1);
-	hurry(~0ULL);
+	soak_hurry(SOAK_ALL);
 	for (worker = world->worker; worker < world->worker + world->workers; worker++) {
 		while (worker->pid > 0 && now_ns() < limit) {
 			sleep_ms(2);
@@ -261,112 +244,26 @@ int world_open(uint64_t seed, uint64_t without)
 
 /* ---- A stop, and a look ---- */
 
-/* One of the files that say what a thread does in the kernel. */
-static void show_file(const char *directory, const char *file)
-{
-	char path[128], text[2048], *line, *rest = text;
-
-	snprintf(path, sizeof(path), "%s/%s", directory, file);
-	if (read_file(path, text, sizeof(text)) < 0)
-		return;
-	while ((line = strsep(&rest, "\n")))
-		if (*line)
-			printf("#   %s: %s\n", file, line);
-}
-
-static void show_thread(const struct soak_worker *worker, unsigned int i)
-{
-	char directory[64];
-
-	printf("# thread %u does not come to rest:\n", i);
-	snprintf(directory, sizeof(directory), "/proc/%d/task/%d", worker->pid, world->thread[i].tid);
-	show_file(directory, "stat");
-	show_file(directory, "syscall");
-	show_file(directory, "stack");
-}
-
-/* Who keeps the others waiting, and whether memory is what they wait for. */
-static void show_hanging(uint64_t pause)
-{
-	const struct soak_worker *worker;
-	unsigned int i;
-
-	printf("# the main process:\n");
-	show_file("/proc/self", "stat");
-	show_file("/proc/self", "syscall");
-	show_file("/proc/self", "stack");
-	for (worker = world->worker; worker < world->worker + world->workers; worker++)
-		for (i = worker->first; i < worker->first + worker->n; i++)
-			if (worker->role == DISTURBER || !is_parked(&world->thread[i], pause))
-				show_thread(worker, i);
-	if (!world->cgroup[0])
-		return;
-	show_file(world->cgroup, "memory.current");
-	show_file(world->cgroup, "memory.high");
-	show_file(world->cgroup, "memory.events");
-}
-
-/*
- * Is the main process itself at rest, in a wait that nobody ends? It has its
- * own limits, and is given some time to reach them.
- */
-static void *watch_main(void *data)
-{
-	uint64_t last = 0, beat, limit = 0;
-
-	for (;;) {
-		beat = atomic_load(&main_beats);
-		if (beat != last || !limit)
-			limit = now_ns() + soak_patience() * 3 / 2;
-		last = beat;
-		if (world && now_ns() > limit) {
-			show_hanging(~0ULL);
-			printf("# the main process hangs, see above; seed %#llx\nnot ok 1 soak\n",
-			       (unsigned long long)world->seed);
-			fflush(stdout);
-			_exit(1);
-		}
-		sleep_ms(500);
-	}
-	return NULL;
-}
-
-int world_watch(void)
-{
-	pthread_t thread;
-
-	return -pthread_create(&thread, NULL, watch_main, NULL);
-}
-
-void world_beat(void)
-{
-	atomic_fetch_add(&main_beats, 1);
-}
-
 static bool all_parked(uint64_t pause)
 {
 	unsigned int i;
 
 	for (i = 0; i < world->threads; i++)
-		if (!is_parked(&world->thread[i], pause))
+		if (!soak_is_parked(&world->thread[i], pause))
 			return false;
 	return true;
 }
 
 void world_compare(void)
 {
-	uint64_t pause = atomic_fetch_add(&world->pause, 1) + 1, limit = now_ns() + soak_patience();
-	unsigned int waited = 0;
+	uint64_t pause = atomic_fetch_add(&world->pause, 1) + 1;
+	struct soak_wait wait;
 
+	soak_wait_begin(&wait);
 	while (!all_parked(pause) && !atomic_load(&world->stop)) {
-		sleep_ms(1);
 		world_check();
-		if (++waited == 500)
-			hurry(pause);
-		if (now_ns() > limit) {
-			show_hanging(pause);
+		if (!soak_wait_more(&wait, pause))
 			soak_fail("threads hang: see above, and what is not finished in the log");
-		}
 	}
 	if (!atomic_load(&world->stop))
 		soak_compare();
