@@ -66,6 +66,12 @@ struct json_object *pick_nth(struct json_object *array, const char *member, cons
  */
 const char *text_lacks(const char *text, struct json_object *json, const char *except);
 
+/*
+ * Are the lines there, in their order, but for numbers, times and the length of
+ * bars? Return: NULL, or the first that is not.
+ */
+const char *lacks_line(const char *out, char *const *lines, int n);
+
 /* build/KREL, where this test lies: for objects of BPF and the module. */
 const char *build_dir(void);
 /* The checkout. */

@@ -401,3 +401,55 @@ int policies_left(void)
 	}
 	return list ? json_object_array_length(list) : -1;
 }
+
+/* ---- What documentation says ---- */
+
+static bool is_time(const char *unit, size_t len)
+{
+	return (len == 2 && strchr("num", unit[0]) && unit[1] == 's') || (len == 1 && *unit == 's');
+}
+
+/* Numbers become "N", times "T", bars "*", any space one. */
+static char *pattern_of(const char *text)
+{
+	char *pattern = calloc(1, strlen(text) + 1), *to = pattern;
+	const char *unit;
+
+	while (*text) {
+		if (isdigit(*text)) {
+			text += strspn(text, "0123456789abcdefx.");
+			/* "2.0 us ..": the dots are the text's. */
+			unit = text + (*text == ' ');
+			if (is_time(unit, strcspn(unit, " ,\n"))) {
+				*to++ = 'T';
+				text = unit + strcspn(unit, " ,\n");
+			} else {
+				*to++ = 'N';
+			}
+		} else if (isblank(*text) || *text == '*') {
+			*to++ = isblank(*text) ? ' ' : '*';
+			text += strspn(text, isblank(*text) ? " \t" : "*");
+		} else {
+			*to++ = *text++;
+		}
+	}
+	while (to > pattern && isblank(to[-1]))
+		*--to = 0;
+	return pattern;
+}
+
+const char *lacks_line(const char *out, char *const *lines, int n)
+{
+	char *pattern = pattern_of(out), *want, *at = pattern;
+	int i;
+
+	for (i = 0; i < n; i++) {
+		/* The first column is as wide as it needs to be. */
+		want = pattern_of(lines[i] + strspn(lines[i], " "));
+		at = strstr(at, want);
+		if (!at)
+			return lines[i];
+		at += strlen(want);
+	}
+	return NULL;
+}

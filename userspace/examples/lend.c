@@ -8,6 +8,7 @@
  *
  *	cc lend.c $(pkg-config --cflags --libs libmemview)
  */
+#define _GNU_SOURCE
 #include <ctype.h>
 #include <err.h>
 #include <errno.h>

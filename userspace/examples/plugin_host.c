@@ -9,6 +9,7 @@
  *
  *	cc plugin_host.c $(pkg-config --cflags --libs libmemview)
  */
+#define _GNU_SOURCE
 #include <err.h>
 #include <errno.h>
 #include <libmemview.h>
