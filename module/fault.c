@@ -36,10 +36,11 @@
 #define VM_FAULT_DONE VM_FAULT_NOPAGE
 
 /*
- * For the tracepoint: when a fault began, if one listens, and what it met. And
- * whether the source has been asked for a huge page: once is enough.
+ * One fault, over all its rounds: for the tracepoint when it began, if one
+ * listens, and what it met; and whether the source has been asked for a huge
+ * page: once is enough.
  */
-struct account {
+struct fault_state {
 	u64 start;
 	enum memview_source_kind kind;
 	bool asked;
@@ -82,12 +83,12 @@ static int commit(struct memview_view *view, const struct memview_met *met,
  * Return: 0, -EAGAIN for a huge page, -EBUSY if one has just come.
  */
 static int prepare(const struct memview_met *met, struct vm_fault *vmf,
-		   struct page *page, struct account *account)
+		   struct page *page, struct fault_state *state)
 {
 	if (likely(memview_has_table(vmf)))
 		return 0;
-	if (!account->asked && memview_is_huge(met, vmf, page)) {
-		account->asked = true;
+	if (!state->asked && memview_is_huge(met, vmf, page)) {
+		state->asked = true;
 		return -EAGAIN;
 	}
 	return memview_make_table(vmf) ? 0 : -EBUSY;
@@ -178,7 +179,7 @@ static void account_write(const struct memview_source *source)
 /* One round: resolve and commit. Consumes nothing of the caller's. */
 static vm_fault_t fault_range(struct memview_view *view,
 			      const struct memview_met *met,
-			      struct vm_fault *vmf, struct account *account,
+			      struct vm_fault *vmf, struct fault_state *state,
 			      int *err)
 {
 	struct memview_range *range = met->range;
@@ -194,7 +195,7 @@ static vm_fault_t fault_range(struct memview_view *view,
 	if (!(ret & VM_FAULT_LOCKED))
 		return ret;
 	folio = page_folio(page);
-	*err = prepare(met, vmf, page, account) ?: commit(view, met, vmf, page);
+	*err = prepare(met, vmf, page, state) ?: commit(view, met, vmf, page);
 	/* If it is dirty, what says which parts are will learn from the PTE. */
 	if (write && !*err && !folio_test_dirty(folio))
 		folio_mark_dirty(folio);
@@ -209,13 +210,13 @@ static vm_fault_t fault_range(struct memview_view *view,
 static vm_fault_t map_cached(struct memview_view *view,
 			     const struct memview_met *met,
 			     struct vm_fault *vmf,
-			     const struct account *account)
+			     const struct fault_state *state)
 {
 	vm_fault_t ret;
 
 	if (unlikely(!memview_has_table(vmf))) {
 		ret = memview_map_huge(met, vmf);
-		if (ret == VM_FAULT_NOPAGE || (!ret && !account->asked))
+		if (ret == VM_FAULT_NOPAGE || (!ret && !state->asked))
 			return ret;
 		if (!memview_make_table(vmf))
 			return VM_FAULT_NOPAGE;
@@ -228,17 +229,17 @@ static vm_fault_t map_cached(struct memview_view *view,
  * must be asked; then a reference of @met->range is taken.
  */
 static vm_fault_t fault_cached(struct memview_view *view, struct vm_fault *vmf,
-			       struct account *account, struct memview_met *met,
-			       struct file **written)
+			       struct fault_state *state,
+			       struct memview_met *met, struct file **written)
 {
 	vm_fault_t ret;
 
 	down_read(&view->layout.lock);
 	ret = memview_look_up(view, vmf, met);
 	if (!ret) {
-		account->kind = met->range->source->kind;
+		state->kind = met->range->source->kind;
 		if (memview_may_map_cached(met->range->source, vmf))
-			ret = map_cached(view, met, vmf, account);
+			ret = map_cached(view, met, vmf, state);
 		if (!ret)
 			refcount_inc(&met->range->refs);
 		else if (vmf->flags & FAULT_FLAG_WRITE)
@@ -249,7 +250,7 @@ static vm_fault_t fault_cached(struct memview_view *view, struct vm_fault *vmf,
 }
 
 static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
-			struct account *account)
+			struct fault_state *state)
 {
 	struct file *written = NULL;
 	vm_fault_t ret, major = 0;
@@ -257,11 +258,11 @@ static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 	int err;
 
 	do {
-		ret = fault_cached(view, vmf, account, &met, &written);
+		ret = fault_cached(view, vmf, state, &met, &written);
 		if (ret)
 			break;
 		err = 0;
-		ret = fault_range(view, &met, vmf, account, &err);
+		ret = fault_range(view, &met, vmf, state, &err);
 		major |= ret & VM_FAULT_MAJOR;
 		memview_range_put(met.range);
 	} while (err == -EAGAIN && !fatal_signal_pending(current));
@@ -272,19 +273,19 @@ static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 	return ret | major;
 }
 
-static struct account account_start(void)
+static struct fault_state state_begin(void)
 {
-	return (struct account){
+	return (struct fault_state){
 		.start = trace_memview_fault_enabled() ? ktime_get_ns() : 0,
 		.kind = MEMVIEW_SOURCE_NONE,
 	};
 }
 
 /* Not after VM_FAULT_RETRY: the view may be gone. */
-static void account_end(struct account *account, struct memview_view *view,
-			struct vm_fault *vmf, vm_fault_t ret)
+static void state_end(struct fault_state *state, struct memview_view *view,
+		      struct vm_fault *vmf, vm_fault_t ret)
 {
-	u64 start = account->start;
+	u64 start = state->start;
 
 	if (ret & VM_FAULT_ERROR)
 		memview_count(view, fault_errors);
@@ -293,18 +294,18 @@ static void account_end(struct account *account, struct memview_view *view,
 	if (trace_memview_fault_enabled())
 		trace_memview_fault(&view->bpf, vmf->pgoff, vmf->address,
 				    vmf->flags, (__force unsigned int)ret,
-				    account->kind,
+				    state->kind,
 				    start ? ktime_get_ns() - start : 0);
 }
 
 static vm_fault_t memview_fault(struct vm_fault *vmf)
 {
 	struct memview_view *view = vmf->vma->vm_file->private_data;
-	struct account account = account_start();
-	vm_fault_t ret = fault(view, vmf, &account);
+	struct fault_state state = state_begin();
+	vm_fault_t ret = fault(view, vmf, &state);
 
 	if (!(ret & VM_FAULT_RETRY))
-		account_end(&account, view, vmf, ret);
+		state_end(&state, view, vmf, ret);
 	return ret;
 }
 
@@ -350,7 +351,7 @@ static vm_fault_t find_range(struct memview_view *view, struct vm_fault *vmf,
 }
 
 static vm_fault_t mkwrite(struct memview_view *view, struct vm_fault *vmf,
-			  struct account *account)
+			  struct fault_state *state)
 {
 	struct memview_met met;
 	vm_fault_t ret;
@@ -358,7 +359,7 @@ static vm_fault_t mkwrite(struct memview_view *view, struct vm_fault *vmf,
 	ret = find_range(view, vmf, &met);
 	if (ret)
 		return ret;
-	account->kind = met.range->source->kind;
+	state->kind = met.range->source->kind;
 	/* If not, a change is about to zap the PTE. */
 	ret = VM_FAULT_NOPAGE;
 	if (shows(met.range, vmf->pgoff, vmf->page))
@@ -380,10 +381,10 @@ static vm_fault_t mkwrite(struct memview_view *view, struct vm_fault *vmf,
 static vm_fault_t memview_mkwrite(struct vm_fault *vmf)
 {
 	struct memview_view *view = vmf->vma->vm_file->private_data;
-	struct account account = account_start();
-	vm_fault_t ret = mkwrite(view, vmf, &account);
+	struct fault_state state = state_begin();
+	vm_fault_t ret = mkwrite(view, vmf, &state);
 
-	account_end(&account, view, vmf, ret);
+	state_end(&state, view, vmf, ret);
 	return ret;
 }
 
@@ -447,7 +448,7 @@ static vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first,
 				    pgoff_t last)
 {
 	struct memview_view *view = vmf->vma->vm_file->private_data;
-	struct account account = account_start();
+	struct fault_state state = state_begin();
 	struct memview_met met;
 	vm_fault_t ret;
 
@@ -456,14 +457,14 @@ static vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first,
 		return 0;
 	ret = memview_look_up(view, vmf, &met);
 	if (!ret) {
-		account.kind = met.range->source->kind;
+		state.kind = met.range->source->kind;
 		ret = memview_map_around(view, &met, vmf);
 	} else {
 		ret = 0; /* ->fault says so, too */
 	}
 	up_read(&view->layout.lock);
 	if (ret)
-		account_end(&account, view, vmf, ret);
+		state_end(&state, view, vmf, ret);
 	return ret;
 }
 #endif
