@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vhost_qtest.c - QEMU whose guest is the test; vhost_qtest.h describes it
+ */
+#define MEMVIEW_TEST_NO_HARNESS
+#include "vhost_qtest.h"
+
+#include <poll.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <linux/pci_regs.h>
+#include <linux/virtio_config.h>
+#include <linux/virtio_pci.h>
+
+#define PATIENCE_MS	60000
+#define DEVFN		(4 << 3)
+#define REGISTERS	(3 * GiB) /* where BARs that are no windows go */
+
+/* As the shell is told. One that is not installed does not find its modules by itself. */
+static const char *const binaries[] = {
+	"QEMU_MODULE_DIR=/opt/backports/usr/lib/x86_64-linux-gnu/qemu "
+	"/opt/backports/usr/bin/qemu-system-x86_64",
+	"qemu-system-x86_64",
+};
+
+const char *qtest_qemu(void)
+{
+	char command[256];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(binaries); i++) {
+		snprintf(command, sizeof(command),
+			 "%s --version 2>/dev/null | grep -qE 'version (1[1-9]|[2-9][0-9])\\.'",
+			 binaries[i]);
+		if (!system(command))
+			return binaries[i];
+	}
+	return NULL;
+}
+
+/* A line, without its end. */
+static int read_line(int sock, char *line, size_t size)
+{
+	struct pollfd fd = { sock, POLLIN, 0 };
+	size_t used = 0;
+	ssize_t got;
+
+	for (;;) {
+		if (poll(&fd, 1, PATIENCE_MS * slowness()) != 1)
+			return -ETIMEDOUT;
+		got = read(sock, line + used, 1);
+		if (got <= 0)
+			return got && errno != ECONNRESET ? -errno : -EPIPE;
+		if (line[used] == '\n')
+			break;
+		if (++used == size)
+			return -EMSGSIZE;
+	}
+	line[used] = '\0';
+	return 0;
+}
+
+/* A command of the protocol; what comes behind the "OK" is put at @answer. */
+static int ask(struct qtest *qtest, char *answer, size_t size, const char *format, ...)
+{
+	char command[128];
+	va_list args;
+	int err;
+
+	va_start(args, format);
+	vsnprintf(command, sizeof(command), format, args);
+	va_end(args);
+	if (send(qtest->sock, command, strlen(command), MSG_NOSIGNAL) < 0)
+		return errno == ECONNRESET ? -EPIPE : -errno;
+	err = read_line(qtest->sock, answer, size);
+	if (err)
+		return err;
+	if (strncmp(answer, "OK", 2)) {
+		printf("# qtest: %s: %s\n", command, answer);
+		return -EPROTO;
+	}
+	memmove(answer, answer + 2, strlen(answer + 2) + 1);
+	return 0;
+}
+
+static int ask_number(struct qtest *qtest, uint64_t *value, const char *op, uint64_t address)
+{
+	char answer[64];
+	int err = ask(qtest, answer, sizeof(answer), "%s 0x%lx\n", op, address);
+
+	*value = err ? 0 : strtoul(answer, NULL, 0);
+	return err;
+}
+
+static int tell(struct qtest *qtest, const char *op, uint64_t address, uint64_t value)
+{
+	char answer[64];
+
+	return ask(qtest, answer, sizeof(answer), "%s 0x%lx 0x%lx\n", op, address, value);
+}
+
+int qtest_read(struct qtest *qtest, uint64_t address, uint64_t *value)
+{
+	return ask_number(qtest, value, "readq", address);
+}
+
+int qtest_write(struct qtest *qtest, uint64_t address, uint64_t value)
+{
+	return tell(qtest, "writeq", address, value);
+}
+
+/* ---- PCI ---- */
+
+static int config_select(struct qtest *qtest, unsigned int reg)
+{
+	return tell(qtest, "outl", 0xcf8, 1U << 31 | DEVFN << 8 | (reg & ~3));
+}
+
+static uint32_t config_read(struct qtest *qtest, unsigned int reg)
+{
+	uint64_t value = 0;
+
+	if (config_select(qtest, reg) || ask_number(qtest, &value, "inl", 0xcfc))
+		return 0;
+	return value >> 8 * (reg & 3);
+}
+
+static int config_write(struct qtest *qtest, unsigned int reg, uint32_t value)
+{
+	return config_select(qtest, reg) ?: tell(qtest, "outl", 0xcfc, value);
+}
+
+/* Give a memory BAR its address, and return that. */
+static uint64_t place_bar(struct qtest *qtest, unsigned int bar, uint64_t address)
+{
+	unsigned int reg = PCI_BASE_ADDRESS_0 + 4 * bar;
+
+	if (config_write(qtest, reg, address))
+		return 0;
+	if (config_read(qtest, reg) & PCI_BASE_ADDRESS_MEM_TYPE_64)
+		config_write(qtest, reg + 4, address >> 32);
+	else if (address >> 32)
+		return 0;
+	return address;
+}
+
+/* The capabilities of the device: where its registers are, and its windows. */
+static int find_device(struct qtest *qtest)
+{
+	unsigned int at, bar, id;
+	uint64_t offset, size;
+
+	if ((config_read(qtest, PCI_VENDOR_ID) & 0xffff) != 0x1af4)
+		return -ENODEV;
+	for (at = config_read(qtest, PCI_CAPABILITY_LIST) & 0xfc; at;
+	     at = config_read(qtest, at + PCI_CAP_LIST_NEXT) & 0xfc) {
+		if ((config_read(qtest, at) & 0xff) != PCI_CAP_ID_VNDR)
+			continue;
+		bar = config_read(qtest, at + VIRTIO_PCI_CAP_BAR) & 0xff;
+		id = config_read(qtest, at + offsetof(struct virtio_pci_cap, id)) & 0xff;
+		offset = config_read(qtest, at + VIRTIO_PCI_CAP_OFFSET);
+		switch (config_read(qtest, at + VIRTIO_PCI_CAP_CFG_TYPE) & 0xff) {
+		case VIRTIO_PCI_CAP_COMMON_CFG:
+			qtest->common = place_bar(qtest, bar, REGISTERS) + offset;
+			break;
+		case VIRTIO_PCI_CAP_SHARED_MEMORY_CFG:
+			if (id >= ARRAY_SIZE(qtest->window))
+				return -E2BIG;
+			size = config_read(qtest, at + VIRTIO_PCI_CAP_LENGTH);
+			offset |= (uint64_t)config_read(qtest, at + sizeof(struct virtio_pci_cap)) << 32;
+			size |= (uint64_t)config_read(qtest, at + sizeof(struct virtio_pci_cap) + 4) << 32;
+			qtest->window[id] = place_bar(qtest, bar, WINDOW_ADDRESS) + offset;
+			qtest->window_size[id] = size;
+			break;
+		}
+	}
+	if (!qtest->common)
+		return -ENODEV;
+	return config_write(qtest, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
+}
+
+int qtest_driver_ok(struct qtest *qtest)
+{
+	const uint64_t status = qtest->common + VIRTIO_PCI_COMMON_STATUS;
+	uint64_t value;
+	int err;
+
+	err = tell(qtest, "writeb", status, 0) ?:
+	      tell(qtest, "writeb", status, VIRTIO_CONFIG_S_ACKNOWLEDGE) ?:
+	      tell(qtest, "writeb", status,
+		   VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER) ?:
+	      tell(qtest, "writel", qtest->common + VIRTIO_PCI_COMMON_GFSELECT, 1) ?:
+	      tell(qtest, "writel", qtest->common + VIRTIO_PCI_COMMON_GF,
+		   1 << (VIRTIO_F_VERSION_1 - 32)) ?:
+	      tell(qtest, "writeb", status,
+		   VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+		   VIRTIO_CONFIG_S_FEATURES_OK) ?:
+	      tell(qtest, "writeb", status,
+		   VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
+		   VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK) ?:
+	      ask_number(qtest, &value, "readb", status);
+	return err ?: value & VIRTIO_CONFIG_S_DRIVER_OK ? 0 : -EIO;
+}
+
+/* ---- The process ---- */
+
+int qtest_start(struct qtest *qtest, const char *qemu, const char *path)
+{
+	char command[1024];
+	int pair[2], monitor[2];
+
+	*qtest = (struct qtest){};
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) ||
+	    socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, monitor))
+		return -errno;
+	snprintf(command, sizeof(command),
+		 "exec env %s -accel qtest -qtest stdio -qtest-log none -display none -nodefaults "
+		 "-no-user-config -L /usr/share/seabios -m 64M "
+		 "-object memory-backend-memfd,id=mem,size=64M,share=on -machine q35,memory-backend=mem "
+		 "-chardev socket,id=m,fd=3 -object monitor-qmp,id=monitor,chardev=m "
+		 "-chardev socket,id=c,path=%s "
+		 "-device vhost-user-test-device-pci,chardev=c,virtio-id=26,addr=4",
+		 qemu, path);
+	fflush(NULL);
+	qtest->pid = fork();
+	if (!qtest->pid) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		dup2(pair[1], 0);
+		dup2(pair[1], 1);
+		dup2(monitor[1], 3);
+		execl("/bin/sh", "sh", "-c", command, NULL);
+		_exit(127);
+	}
+	close(pair[1]);
+	close(monitor[1]);
+	qtest->sock = pair[0];
+	qtest->monitor = monitor[0];
+	return find_device(qtest);
+}
+
+int qtest_stop(struct qtest *qtest)
+{
+	int status = 0;
+
+	if (qtest->pid <= 0)
+		return -ESRCH;
+	kill(qtest->pid, SIGCONT);
+	kill(qtest->pid, SIGTERM);
+	waitpid(qtest->pid, &status, 0);
+	qtest->pid = 0;
+	close(qtest->sock);
+	close(qtest->monitor);
+	return status;
+}
+
+static int monitor_await(struct qtest *qtest, const char *what)
+{
+	char line[4096];
+	int err;
+
+	do {
+		err = read_line(qtest->monitor, line, sizeof(line));
+		if (!err && strstr(line, "\"error\"")) {
+			printf("# monitor: %s\n", line);
+			return -EPROTO;
+		}
+	} while (!err && !strstr(line, what));
+	return err;
+}
+
+static int monitor_tell(struct qtest *qtest, const char *command)
+{
+	char line[256];
+
+	snprintf(line, sizeof(line), "{\"execute\":\"%s\"}\n", command);
+	if (send(qtest->monitor, line, strlen(line), MSG_NOSIGNAL) < 0)
+		return -errno;
+	return monitor_await(qtest, "\"return\"");
+}
+
+int qtest_monitor(struct qtest *qtest, const char *command)
+{
+	static pid_t greeted;
+	int err = 0;
+
+	if (greeted != qtest->pid)
+		err = monitor_await(qtest, "\"QMP\"") ?: monitor_tell(qtest, "qmp_capabilities");
+	greeted = qtest->pid;
+	return err ?: monitor_tell(qtest, command);
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/*
+ * vhost_qtest.h - a guest without an operating system: the test is its CPU, and
+ * loads and stores through QEMU's qtest protocol; vhost_qtest.c implements it
+ *
+ * The machine has one virtio device, on PCI.
+ */
+#ifndef MEMVIEW_VHOST_QTEST_H
+#define MEMVIEW_VHOST_QTEST_H
+
+#include "memview_test.h"
+
+/* Where the guest maps the device's windows. */
+#define WINDOW_ADDRESS	(64 * GiB)
+
+struct qtest {
+	pid_t pid;
+	int sock, monitor;
+	uint64_t common; /* address of the device's registers */
+	uint64_t window[2]; /* addresses of shared memory regions, or 0 */
+	uint64_t window_size[2];
+};
+
+/* How to run a QEMU that has vhost-user windows, 11 or later, or NULL. */
+const char *qtest_qemu(void);
+
+/*
+ * Start it, with a device whose backend listens at @path, and find that. Return
+ * 0 or a negative errno; -EPIPE if QEMU has ended.
+ */
+int qtest_start(struct qtest *qtest, const char *qemu, const char *path);
+/* Kill it if it still runs, and wait: the status of waitpid(). */
+int qtest_stop(struct qtest *qtest);
+
+/* As the driver does: reset the device and start it. */
+int qtest_driver_ok(struct qtest *qtest);
+
+/* A load and a store of the guest. -EPIPE if QEMU died of it. */
+int qtest_read(struct qtest *qtest, uint64_t address, uint64_t *value);
+int qtest_write(struct qtest *qtest, uint64_t address, uint64_t value);
+/* A command of QEMU's monitor. */
+int qtest_monitor(struct qtest *qtest, const char *command);
+
+#endif /* MEMVIEW_VHOST_QTEST_H */
