@@ -77,6 +77,18 @@ struct vhost_pair {
 	int frontend, backend;
 };
 
+/*
+ * Start a program by the shell, in the directory @dir if that is not NULL. What it
+ * prints goes to the end of @log, and it dies with the test. Its process, or a
+ * negative errno.
+ */
+pid_t program_start(const char *dir, int log, const char *command);
+/* Wait until a socket with that name listens; -ECHILD if the program ends instead. */
+int program_listens(pid_t pid, const char *path);
+/* All that is in a log, and: wait until it has @text. */
+const char *log_text(int log);
+int log_says(int log, const char *text);
+
 /* @options are appended to the command line. Returns when it listens. */
 int proxy_start(struct vhost_proxy *proxy, const char *options);
 /* Send it a signal and wait: the status of waitpid(). */

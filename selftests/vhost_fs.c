@@ -11,7 +11,6 @@
 #include "vhost_ring.h"
 
 #include <linux/fuse.h>
-#include <sys/prctl.h>
 
 #define FILE_SIZE	(32 * MiB)
 #define IO_MAX		(128 << 10)
@@ -48,24 +47,13 @@ FIXTURE(fs)
 static int daemon_start(FIXTURE_DATA(fs) *self)
 {
 	char command[256];
-	int i;
 
 	snprintf(command, sizeof(command),
 		 "exec /usr/libexec/virtiofsd --socket-path %s --shared-dir %s --sandbox none --seccomp none --cache never",
 		 self->proxy.backend, self->shared);
 	unlink(self->proxy.backend);
-	fflush(NULL);
-	self->daemon = fork();
-	if (!self->daemon) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(self->proxy.log, 1);
-		dup2(self->proxy.log, 2);
-		execl("/bin/sh", "sh", "-c", command, NULL);
-		_exit(127);
-	}
-	for (i = 0; i < 2000 && access(self->proxy.backend, F_OK); i++)
-		sleep_ms(10);
-	return access(self->proxy.backend, F_OK) ? -ETIMEDOUT : 0;
+	self->daemon = program_start(NULL, self->proxy.log, command);
+	return program_listens(self->daemon, self->proxy.backend);
 }
 
 static int daemon_stop(FIXTURE_DATA(fs) *self)

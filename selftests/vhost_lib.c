@@ -25,26 +25,84 @@ static int unix_socket(const char *path, bool listening)
 	return sock;
 }
 
-const char *proxy_log(struct vhost_proxy *proxy)
+pid_t program_start(const char *dir, int log, const char *command)
+{
+	pid_t pid;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid)
+		return pid < 0 ? -errno : pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	fcntl(log, F_SETFL, O_APPEND);
+	dup2(log, 1);
+	dup2(log, 2);
+	if (dir && chdir(dir))
+		_exit(126);
+	execl("/bin/sh", "sh", "-c", command, NULL);
+	_exit(127);
+}
+
+static bool listens(const char *path)
+{
+	char line[256], name[128];
+	unsigned int flags;
+	bool found = false;
+	FILE *file = fopen("/proc/net/unix", "r");
+
+	while (file && !found && fgets(line, sizeof(line), file))
+		found = sscanf(line, "%*s %*x %*x %x %*x %*x %*u %127s", &flags, name) == 2 &&
+			flags == 0x10000 && !strcmp(name, path);
+	if (file)
+		fclose(file);
+	return found;
+}
+
+int program_listens(pid_t pid, const char *path)
+{
+	siginfo_t ended = {};
+	unsigned int i;
+
+	for (i = 0; i < PATIENCE_MS / 10 * slowness(); i++) {
+		if (listens(path))
+			return 0;
+		if (waitid(P_PID, pid, &ended, WEXITED | WNOHANG | WNOWAIT) || ended.si_pid)
+			return -ECHILD;
+		sleep_ms(10);
+	}
+	return -ETIMEDOUT;
+}
+
+const char *log_text(int log)
 {
 	static char text[65536];
-	ssize_t size = pread(proxy->log, text, sizeof(text) - 1, 0);
+	ssize_t size = pread(log, text, sizeof(text) - 1, 0);
 
 	text[size < 0 ? 0 : size] = '\0';
 	return text;
 }
 
-int proxy_says(struct vhost_proxy *proxy, const char *text)
+int log_says(int log, const char *text)
 {
-	int i;
+	unsigned int i;
 
-	for (i = 0; i < PATIENCE_MS / 10; i++) {
-		if (strstr(proxy_log(proxy), text))
+	for (i = 0; i < PATIENCE_MS / 10 * slowness(); i++) {
+		if (strstr(log_text(log), text))
 			return 0;
 		sleep_ms(10);
 	}
-	printf("# it has said: %s\n", proxy_log(proxy));
+	printf("# it has said: %s\n", log_text(log));
 	return -ETIMEDOUT;
+}
+
+const char *proxy_log(struct vhost_proxy *proxy)
+{
+	return log_text(proxy->log);
+}
+
+int proxy_says(struct vhost_proxy *proxy, const char *text)
+{
+	return log_says(proxy->log, text);
 }
 
 int proxy_start(struct vhost_proxy *proxy, const char *options)
@@ -64,18 +122,8 @@ int proxy_start(struct vhost_proxy *proxy, const char *options)
 	snprintf(command, sizeof(command),
 		 "exec memview-vhost-user --frontend %s --backend %s --control %s %s",
 		 proxy->frontend, proxy->backend, proxy->control, options);
-	fflush(NULL);
-	proxy->pid = fork();
-	if (proxy->pid < 0)
-		return -errno;
-	if (!proxy->pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		fcntl(proxy->log, F_SETFL, O_APPEND);
-		dup2(proxy->log, 2);
-		execl("/bin/sh", "sh", "-c", command, NULL);
-		_exit(127);
-	}
-	return proxy_says(proxy, "listening at");
+	proxy->pid = program_start(NULL, proxy->log, command);
+	return program_listens(proxy->pid, proxy->frontend);
 }
 
 int proxy_stop(struct vhost_proxy *proxy, int sig)

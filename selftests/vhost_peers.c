@@ -4,7 +4,7 @@
  * QEMU's block layer with libblkio, and QEMU with a guest, at one end;
  * qemu-storage-daemon at the other
  */
-#include "memview_test.h"
+#include "vhost.h"
 
 #include <stdarg.h>
 
@@ -15,24 +15,9 @@ FIXTURE(peers)
 {
 	struct klog klog;
 	char dir[32];
-	char disk[64];
+	int log; /* the file of that name there */
 	pid_t daemon, proxy;
 };
-
-/* Run by the shell, in the test's directory, until it is killed. */
-static pid_t spawn(const char *dir, const char *command)
-{
-	pid_t pid;
-
-	fflush(NULL);
-	pid = fork();
-	if (pid)
-		return pid;
-	if (chdir(dir))
-		_exit(126);
-	execl("/bin/sh", "sh", "-c", command, NULL);
-	_exit(127);
-}
 
 /* Its exit status; what it prints is in the file "out" of the directory. */
 static int sh(const char *dir, const char *format, ...)
@@ -65,28 +50,28 @@ static void print_file(const char *dir)
 		printf("# %s\n", text);
 }
 
-static int start_daemon(const char *dir, const char *aio, pid_t *daemon)
+static int start_daemon(FIXTURE_DATA(peers) *self, const char *aio)
 {
 	char command[1024];
 
 	snprintf(command, sizeof(command),
 		 "exec qemu-storage-daemon --blockdev driver=file,node-name=disk,filename=disk.img,"
 		 "cache.direct=on,aio=%s --export type=vhost-user-blk,id=e,node-name=disk,writable=on,"
-		 "addr.type=unix,addr.path=qsd >>log 2>&1", aio);
-	sh(dir, "rm -f qsd");
-	*daemon = spawn(dir, command);
-	return sh(dir, "for i in $(seq 200); do [ -S qsd ] && exit; sleep 0.1; done; exit 1");
+		 "addr.type=unix,addr.path=qsd", aio);
+	sh(self->dir, "rm -f qsd");
+	self->daemon = program_start(self->dir, self->log, command);
+	return program_listens(self->daemon, "qsd");
 }
 
-static int start_proxy(const char *dir, pid_t *proxy)
+static int start_proxy(FIXTURE_DATA(peers) *self)
 {
-	*proxy = spawn(dir, "exec memview-vhost-user -f proxy -b qsd -c control >>log 2>&1");
-	return sh(dir, "for i in $(seq 100); do [ -S proxy ] && exit; sleep 0.1; done; exit 1");
+	self->proxy = program_start(self->dir, self->log, "exec memview-vhost-user -f proxy -b qsd -c control");
+	return program_listens(self->proxy, "proxy");
 }
 
 FIXTURE_SETUP(peers)
 {
-	char missing[128];
+	char missing[128], path[64];
 	const char *ext4 = source_dir(SOURCE_EXT4, missing, sizeof(missing));
 
 	if (!ext4)
@@ -97,7 +82,10 @@ FIXTURE_SETUP(peers)
 	/* The shell's paths are short: sockets have their limit. */
 	snprintf(self->dir, sizeof(self->dir), "%s/peersXXXXXX", ext4);
 	ASSERT_NE(NULL, mkdtemp(self->dir));
-	ASSERT_EQ(0, sh(self->dir, "fallocate -l %dM disk.img", DISK_MIB));
+	ASSERT_EQ(0, sh(self->dir, "fallocate -l %dM disk.img && : >log", DISK_MIB));
+	snprintf(path, sizeof(path), "%s/log", self->dir);
+	self->log = open(path, O_WRONLY | O_APPEND | O_CLOEXEC);
+	ASSERT_LE(0, self->log);
 }
 
 static void end(pid_t *pid)
@@ -159,8 +147,8 @@ static void verify(struct __test_metadata *_metadata, FIXTURE_DATA(peers) *self,
 	if (!self->dir[0])
 		return;
 	ASSERT_EQ(0, write_script(self->dir, mib, &random));
-	ASSERT_EQ(0, start_daemon(self->dir, aio, &self->daemon)) print_file(self->dir);
-	ASSERT_EQ(0, start_proxy(self->dir, &self->proxy)) print_file(self->dir);
+	ASSERT_EQ(0, start_daemon(self, aio)) print_file(self->dir);
+	ASSERT_EQ(0, start_proxy(self)) print_file(self->dir);
 	EXPECT_SH(0, "qemu-io " BLKIO("proxy") " <script >said 2>&1");
 	EXPECT_SH(1, "grep -iE 'fail|error|differ' said");
 	/* What is in the file is what was written, without any of the two. */
@@ -192,9 +180,9 @@ TEST_F(peers, device_has_views_only)
 
 	if (!self->dir[0])
 		return;
-	ASSERT_EQ(0, start_daemon(self->dir, "threads", &self->daemon));
-	ASSERT_EQ(0, start_proxy(self->dir, &self->proxy));
-	io = spawn(self->dir, "(echo 'write -P 1 0 1M'; sleep 30) | qemu-io " BLKIO("proxy") " >out 2>&1");
+	ASSERT_EQ(0, start_daemon(self, "threads"));
+	ASSERT_EQ(0, start_proxy(self));
+	io = program_start(self->dir, self->log, "(echo 'write -P 1 0 1M'; sleep 30) | qemu-io " BLKIO("proxy") " >out 2>&1");
 	ASSERT_EQ(0, sh(self->dir, "for i in $(seq 200); do grep -q memory-view: /proc/%d/maps && exit; sleep 0.1; done; exit 1",
 			self->daemon)) print_file(self->dir);
 	EXPECT_SH(1, "grep memfd: /proc/%d/maps", self->daemon);
@@ -215,10 +203,10 @@ TEST_F_TIMEOUT(peers, revoked_under_load, 300)
 	if (!self->dir[0])
 		return;
 	ASSERT_EQ(0, write_script(self->dir, 400, &random));
-	ASSERT_EQ(0, start_daemon(self->dir, "native", &self->daemon));
-	ASSERT_EQ(0, start_proxy(self->dir, &self->proxy));
+	ASSERT_EQ(0, start_daemon(self, "native"));
+	ASSERT_EQ(0, start_proxy(self));
 	for (round = 0; round < 3; round++) {
-		io = spawn(self->dir, "exec qemu-io " BLKIO("proxy") " <script >io 2>&1");
+		io = program_start(self->dir, self->log, "exec qemu-io " BLKIO("proxy") " <script >io 2>&1");
 		ASSERT_EQ(0, sh(self->dir, "for i in $(seq 200); do memview-vhost-user -c control list | grep -q view && exit; sleep 0.05; done; exit 1"))
 			print_file(self->dir);
 		sleep_ms(300 + random_next(&random) % 500);
@@ -237,7 +225,7 @@ TEST_F_TIMEOUT(peers, revoked_under_load, 300)
 		waitpid(io, &status, 0);
 		EXPECT_TRUE(!WIFSIGNALED(status) || WTERMSIG(status) == SIGTERM);
 		end(&self->daemon);
-		ASSERT_EQ(0, start_daemon(self->dir, "native", &self->daemon));
+		ASSERT_EQ(0, start_daemon(self, "native"));
 		EXPECT_SH(0, "qemu-io " BLKIO("proxy") " -c 'write -P %d 0 8M' -c 'read -P %d 0 8M' >said 2>&1",
 			  round + 1, round + 1);
 		EXPECT_SH(1, "grep -iE 'fail|error|differ' said");
@@ -287,8 +275,8 @@ TEST_F_TIMEOUT(peers, qemu_guest, 300)
 	if (system("command -v as ld qemu-system-x86_64 >/dev/null"))
 		SKIP(return, "missing: binutils, qemu-system-x86");
 	ASSERT_EQ(0, make_boot_disk(self->dir)) print_file(self->dir);
-	ASSERT_EQ(0, start_daemon(self->dir, "native", &self->daemon));
-	ASSERT_EQ(0, start_proxy(self->dir, &self->proxy));
+	ASSERT_EQ(0, start_daemon(self, "native"));
+	ASSERT_EQ(0, start_proxy(self));
 	EXPECT_SH(65, "timeout 250 qemu-system-x86_64 -accel tcg -nodefaults -display none -no-reboot -m 6G "
 		  "-object memory-backend-memfd,id=mem,size=6G,share=on -machine q35,memory-backend=mem "
 		  "-chardev socket,id=c,path=proxy -device vhost-user-blk-pci,chardev=c,bootindex=1 "
