@@ -10,7 +10,7 @@
  * device changes the view, by one system call each, and the VMM is not asked and
  * never holds a file of the device. QEMU 11 is such a VMM:
  *
- *	cc -D_GNU_SOURCE dax_window.c $(pkg-config --cflags --libs libmemview) -o dax_window
+ *	cc dax_window.c $(pkg-config --cflags --libs libmemview) -o dax_window
  *	./dax_window --size 64 /tmp/sock
  *	qemu-system-x86_64 ... -object memory-backend-memfd,id=mem,size=1G,share=on \
  *		-machine q35,memory-backend=mem -chardev socket,id=c,path=/tmp/sock \
@@ -27,6 +27,7 @@
  * and, as with any mmap, by SIGBUS of an access to what has been truncated: so map
  * files that nobody shrinks, such as sealed memfds.
  */
+#define _GNU_SOURCE
 #include <err.h>
 #include <errno.h>
 #include <fcntl.h>
