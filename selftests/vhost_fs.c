@@ -8,25 +8,12 @@
  * written and read at random, many requests at a time, in pieces all over the
  * memory; each byte is checked, and those beside them.
  */
-#include "vhost_ring.h"
+#include "vhost_io.h"
 
 #include <linux/fuse.h>
 
 #define FILE_SIZE	(32 * MiB)
-#define IO_MAX		(128 << 10)
-#define SLOT_SIZE	(1 * MiB)
-#define FILL		0xa5 /* where nothing is to be written */
-
-/* What is being asked in a slot. */
-struct request {
-	char *mem; /* SLOT_SIZE bytes of the guest's */
-	struct part parts[SLOT_PARTS];
-	unsigned int nr_out, nr_in;
-	struct part data[6];
-	unsigned int nr_data;
-	uint32_t offset, size; /* of the file */
-	bool write;
-};
+#define QEMU_MIB	6144 /* of which a small part is touched */
 
 FIXTURE(fs)
 {
@@ -34,12 +21,28 @@ FIXTURE(fs)
 	struct vhost_proxy proxy;
 	struct guest guest;
 	struct ring ring[2]; /* of urgent requests, which are none here, and of all others */
-	struct request request[RING_SLOTS];
+	struct qtest qtest;
+	struct io io[RING_SLOTS];
+	struct io_file file;
 	char shared[32];
 	pid_t daemon;
 	int sock;
-	uint64_t random, unique, node, handle;
-	unsigned char *expected; /* what the file has */
+	uint64_t unique, node, handle;
+};
+
+FIXTURE_VARIANT(fs)
+{
+	bool qemu; /* is the frontend */
+};
+
+FIXTURE_VARIANT_ADD(fs, direct)
+{
+	.qemu = false,
+};
+
+FIXTURE_VARIANT_ADD(fs, by_qemu)
+{
+	.qemu = true,
 };
 
 /* ---- The device ---- */
@@ -71,7 +74,7 @@ static int daemon_stop(FIXTURE_DATA(fs) *self)
 /* ---- FUSE ---- */
 
 /* The request's own structure at the start of its slot, the answer's a page further on. */
-static void *begin(FIXTURE_DATA(fs) *self, struct request *request, uint32_t opcode, uint64_t node,
+static void *begin(FIXTURE_DATA(fs) *self, struct io *request, uint32_t opcode, uint64_t node,
 		   uint32_t arg_size, uint32_t data_size)
 {
 	struct fuse_in_header *in = (void *)request->mem;
@@ -90,24 +93,17 @@ static void *begin(FIXTURE_DATA(fs) *self, struct request *request, uint32_t opc
 	return in + 1;
 }
 
-static void add_part(struct request *request, struct part part, bool in)
-{
-	request->parts[request->nr_out + request->nr_in] = part;
-	request->nr_out += !in;
-	request->nr_in += in;
-}
-
-static void *add_answer(struct request *request, uint32_t arg_size)
+static void *add_answer(struct io *request, uint32_t arg_size)
 {
 	struct fuse_out_header *out = (void *)(request->mem + PAGE);
 
 	memset(out, 0, sizeof(*out));
-	add_part(request, (struct part){ out, sizeof(*out) + arg_size }, true);
+	io_add(request, (struct part){ out, sizeof(*out) + arg_size }, true);
 	return out + 1;
 }
 
 /* The errno of the answer, or -EPROTO. */
-static int answer(struct request *request)
+static int answer(struct io *request)
 {
 	struct fuse_in_header *in = (void *)request->mem;
 	struct fuse_out_header *out = (void *)(request->mem + PAGE);
@@ -117,7 +113,7 @@ static int answer(struct request *request)
 
 static void post(FIXTURE_DATA(fs) *self, unsigned int slot)
 {
-	struct request *request = &self->request[slot];
+	struct io *request = &self->io[slot];
 
 	ring_post(&self->guest, &self->ring[1], slot, request->parts, request->nr_out, request->nr_in);
 }
@@ -125,12 +121,12 @@ static void post(FIXTURE_DATA(fs) *self, unsigned int slot)
 static int run(FIXTURE_DATA(fs) *self)
 {
 	post(self, 0);
-	return ring_kick(&self->ring[1]) ?: ring_wait(&self->ring[1], 1) ?: answer(&self->request[0]);
+	return ring_kick(&self->guest, &self->ring[1]) ?: ring_wait(&self->ring[1], 1) ?: answer(&self->io[0]);
 }
 
 static int fuse_init(FIXTURE_DATA(fs) *self)
 {
-	struct request *request = &self->request[0];
+	struct io *request = &self->io[0];
 	struct fuse_init_in *in = begin(self, request, FUSE_INIT, 0,
 					offsetof(struct fuse_init_in, flags2), 0);
 	struct fuse_init_out *out = add_answer(request, sizeof(*out));
@@ -147,7 +143,7 @@ static int fuse_init(FIXTURE_DATA(fs) *self)
 static int fuse_create(FIXTURE_DATA(fs) *self)
 {
 	static const char name[] = "file";
-	struct request *request = &self->request[0];
+	struct io *request = &self->io[0];
 	struct fuse_create_in *in = begin(self, request, FUSE_CREATE, FUSE_ROOT_ID,
 					  sizeof(*in) + sizeof(name), 0);
 	struct fuse_entry_out *entry = add_answer(request, sizeof(*entry) + sizeof(struct fuse_open_out));
@@ -165,94 +161,28 @@ static int fuse_create(FIXTURE_DATA(fs) *self)
 
 /* ---- Reads and writes ---- */
 
-/* Cut the span into pieces, with gaps, somewhere in the slot's memory. */
-static void scatter(FIXTURE_DATA(fs) *self, struct request *request)
-{
-	uint32_t left = request->size, most = ARRAY_SIZE(request->data), size;
-	char *at = request->mem + 2 * PAGE;
-
-	request->nr_data = 0;
-	while (left) {
-		at += 1 + random_next(&self->random) % 9000;
-		size = request->nr_data + 1 == most ? left : 1 + random_next(&self->random) % left;
-		request->data[request->nr_data++] = (struct part){ at, size };
-		at += size;
-		left -= size;
-	}
-}
-
-static void begin_io(FIXTURE_DATA(fs) *self, struct request *request)
-{
-	unsigned char *from = self->expected + request->offset;
-	struct fuse_write_in *write;
-	struct fuse_read_in *read;
-	unsigned int i;
-
-	memset(request->mem + PAGE, FILL, SLOT_SIZE - PAGE);
-	scatter(self, request);
-	if (request->write) {
-		write = begin(self, request, FUSE_WRITE, self->node, sizeof(*write), request->size);
-		write->fh = self->handle;
-		write->offset = request->offset;
-		write->size = request->size;
-	} else {
-		read = begin(self, request, FUSE_READ, self->node, sizeof(*read), 0);
-		read->fh = self->handle;
-		read->offset = request->offset;
-		read->size = request->size;
-		add_answer(request, 0);
-	}
-	for (i = 0; i < request->nr_data; i++) {
-		add_part(request, request->data[i], !request->write);
-		if (request->write)
-			memcpy(request->data[i].at, from, request->data[i].size);
-		from += request->data[i].size;
-	}
-	if (request->write)
-		add_answer(request, sizeof(struct fuse_write_out));
-}
-
-/* Are the bytes of [@at, @end) still as they were? */
-static bool untouched(const char *at, const char *end)
-{
-	for (; at < end; at++)
-		if (*(const unsigned char *)at != FILL)
-			return false;
-	return true;
-}
-
-/* The number of bytes that are not as they should be, at least. */
-static unsigned int check_io(FIXTURE_DATA(fs) *self, struct request *request)
-{
-	const unsigned char *want = self->expected + request->offset;
-	const char *at = request->mem + 2 * PAGE;
-	unsigned int i, bad = 0;
-
-	for (i = 0; i < request->nr_data; i++) {
-		const struct part *part = &request->data[i];
-
-		bad += !untouched(at, part->at);
-		bad += !!memcmp(part->at, want, part->size);
-		want += part->size;
-		at = (char *)part->at + part->size;
-	}
-	return bad + !untouched(at, request->mem + SLOT_SIZE);
-}
-
-/* So that no two requests of a round are of the same bytes: each has a slice of the file. */
 static void choose_io(FIXTURE_DATA(fs) *self, unsigned int slot)
 {
-	const uint32_t slice = FILE_SIZE / RING_SLOTS;
-	struct request *request = &self->request[slot];
-	uint32_t i;
+	struct io *io = &self->io[slot];
+	struct fuse_write_in *write;
+	struct fuse_read_in *read;
 
-	request->write = random_next(&self->random) % 2;
-	request->size = 1 + random_next(&self->random) % IO_MAX;
-	request->offset = slot * slice + random_next(&self->random) % (slice - IO_MAX);
-	if (request->write)
-		for (i = 0; i < request->size; i += 61)
-			self->expected[request->offset + i] = random_next(&self->random);
-	begin_io(self, request);
+	io_choose(&self->file, io, slot);
+	if (io->write) {
+		write = begin(self, io, FUSE_WRITE, self->node, sizeof(*write), io->size);
+		write->fh = self->handle;
+		write->offset = io->offset;
+		write->size = io->size;
+		io_add_data(io);
+		add_answer(io, sizeof(struct fuse_write_out));
+	} else {
+		read = begin(self, io, FUSE_READ, self->node, sizeof(*read), 0);
+		read->fh = self->handle;
+		read->offset = io->offset;
+		read->size = io->size;
+		add_answer(io, 0);
+		io_add_data(io);
+	}
 }
 
 /* All slots at a time: the bytes that were moved, or a negative errno. */
@@ -265,12 +195,12 @@ static long io_round(FIXTURE_DATA(fs) *self)
 	for (slot = 0; slot < RING_SLOTS; slot++) {
 		choose_io(self, slot);
 		post(self, slot);
-		moved += self->request[slot].size;
+		moved += self->io[slot].size;
 	}
-	err = ring_kick(&self->ring[1]) ?: ring_wait(&self->ring[1], RING_SLOTS);
+	err = ring_kick(&self->guest, &self->ring[1]) ?: ring_wait(&self->ring[1], RING_SLOTS);
 	for (slot = 0; slot < RING_SLOTS && !err; slot++) {
-		err = answer(&self->request[slot]);
-		bad += !err ? check_io(self, &self->request[slot]) : 0;
+		err = answer(&self->io[slot]);
+		bad += !err ? io_check(&self->file, &self->io[slot]) : 0;
 	}
 	return err ?: bad ? -EILSEQ : moved;
 }
@@ -283,7 +213,7 @@ static int make_file(FIXTURE_DATA(fs) *self)
 	char path[64];
 	int fd, err;
 
-	memset(self->expected, 0, FILE_SIZE);
+	memset(self->file.expected, 0, FILE_SIZE);
 	snprintf(path, sizeof(path), "%s/file", self->shared);
 	unlink(path);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -292,55 +222,74 @@ static int make_file(FIXTURE_DATA(fs) *self)
 	return err;
 }
 
-static int session_begin(FIXTURE_DATA(fs) *self)
+/* Its memory. Some slots are below the hole in the addresses, some beyond it. */
+static int frontend_begin(FIXTURE_DATA(fs) *self, bool qemu)
 {
-	int err = make_file(self) ?: daemon_start(self);
+	char *middle;
+	int slot, err;
 
-	self->sock = err ? err : proxy_connect(&self->proxy);
-	if (self->sock < 0)
-		return self->sock;
-	return rings_start(self->sock, &self->guest, self->ring, 2) ?: fuse_init(self) ?:
+	if (!qemu) {
+		self->sock = proxy_connect(&self->proxy);
+		err = self->sock < 0 ? self->sock : guest_open(&self->guest);
+	} else {
+		err = qtest_start(&self->qtest, qtest_qemu(), QEMU_MIB, "vhost-user-fs-pci,tag=fs",
+				  self->proxy.frontend) ?:
+		      guest_of_qemu(&self->guest, &self->qtest, QEMU_MIB * MiB);
+	}
+	middle = self->guest.mem + self->guest.low;
+	for (slot = 0; slot < RING_SLOTS && !err; slot++)
+		self->io[slot].mem = middle + (slot - RING_SLOTS / 2) * (int)IO_SLOT_SIZE;
+	return err;
+}
+
+static int session_begin(FIXTURE_DATA(fs) *self, bool qemu)
+{
+	return make_file(self) ?: daemon_start(self) ?: frontend_begin(self, qemu) ?:
+	       rings_start(self->sock, &self->guest, self->ring, 2) ?: fuse_init(self) ?:
 	       fuse_create(self);
 }
 
 static void session_end(FIXTURE_DATA(fs) *self)
 {
-	close(self->sock);
 	rings_close(self->ring, 2);
+	guest_close(&self->guest);
+	if (self->sock >= 0)
+		close(self->sock);
+	qtest_stop(&self->qtest);
 	daemon_stop(self);
 }
 
 FIXTURE_SETUP(fs)
 {
-	unsigned int slot;
-
 	if (access("/usr/libexec/virtiofsd", X_OK))
 		SKIP(return, "missing: virtiofsd");
+	if (variant->qemu && !qtest_qemu())
+		SKIP(return, "missing: QEMU 11 (qemu-system-x86 of trixie-backports), in /opt/backports or on PATH");
 	ASSERT_LE(0, klog_start(&self->klog));
-	self->random = random_seed();
+	self->sock = -1;
 	snprintf(self->shared, sizeof(self->shared), "/tmp/sharedXXXXXX");
 	ASSERT_NE(NULL, mkdtemp(self->shared));
 	ASSERT_EQ(0, proxy_start(&self->proxy, ""));
 	close(self->proxy.listener);
-	ASSERT_EQ(0, guest_open(&self->guest));
-	self->expected = calloc(1, FILE_SIZE);
-	ASSERT_NE(NULL, self->expected);
-	/* Some slots are below the hole in the addresses, some beyond it. */
-	for (slot = 0; slot < RING_SLOTS; slot++)
-		self->request[slot].mem = self->guest.mem + GUEST_LOW + ((int)slot - 4) * (int)SLOT_SIZE;
-	ASSERT_EQ(0, session_begin(self)) TH_LOG("%s", proxy_log(&self->proxy));
+	self->file = (struct io_file){
+		.expected = calloc(1, FILE_SIZE),
+		.size = FILE_SIZE,
+		.unit = 1,
+		.random = random_seed(),
+	};
+	ASSERT_NE(NULL, self->file.expected);
+	ASSERT_EQ(0, session_begin(self, variant->qemu)) TH_LOG("%s", proxy_log(&self->proxy));
 }
 
 FIXTURE_TEARDOWN(fs)
 {
 	char command[64];
 
-	if (!self->expected)
+	if (!self->file.expected)
 		return;
-	daemon_stop(self);
+	session_end(self);
 	proxy_stop(&self->proxy, SIGTERM);
-	guest_close(&self->guest);
-	free(self->expected);
+	free(self->file.expected);
 	snprintf(command, sizeof(command), "rm -r %s", self->shared);
 	EXPECT_EQ(0, system(command));
 	EXPECT_KLOG_CLEAN(&self->klog);
@@ -360,11 +309,9 @@ TEST_F_TIMEOUT(fs, reads_and_writes, 500)
 {
 	uint64_t moved = 0, all = (uint64_t)scaled(64) * MiB;
 	char path[64];
-	void *file;
 	long ret;
-	int fd;
 
-	if (!self->expected)
+	if (!self->file.expected)
 		return;
 	while (moved < all) {
 		ret = io_round(self);
@@ -373,40 +320,35 @@ TEST_F_TIMEOUT(fs, reads_and_writes, 500)
 		moved += ret;
 	}
 	EXPECT_TRUE(daemon_has(self, "memory-view:"));
-	EXPECT_FALSE(daemon_has(self, "memfd:guest"));
+	EXPECT_FALSE(daemon_has(self, "-e memfd:guest -e memfd:memory"));
 	/* And without anybody in between. */
 	snprintf(path, sizeof(path), "%s/file", self->shared);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	ASSERT_LE(0, fd);
-	file = mmap(NULL, FILE_SIZE, PROT_READ, MAP_SHARED, fd, 0);
-	ASSERT_NE(MAP_FAILED, file);
-	EXPECT_EQ(0, memcmp(file, self->expected, FILE_SIZE));
-	munmap(file, FILE_SIZE);
-	close(fd);
+	EXPECT_TRUE(io_file_is(&self->file, path));
 	printf("# %ju MiB read and written\n", (uintmax_t)(moved / MiB));
 }
 
 /* Taken away in the middle: whatever the daemon does then, it changes nothing here. */
 TEST_F_TIMEOUT(fs, revoked, 300)
 {
+	const uint64_t size = RING_SLOTS * IO_SLOT_SIZE;
 	char out[256], *before;
 	int round;
 
-	if (!self->expected)
+	if (!self->file.expected)
 		return;
-	before = malloc(GUEST_SIZE);
+	before = malloc(size);
 	ASSERT_NE(NULL, before);
 	for (round = 0; round < 3; round++) {
 		ASSERT_LE(0, io_round(self));
 		ASSERT_EQ(0, proxy_control(&self->proxy, "revoke all", out, sizeof(out))) TH_LOG("%s", out);
 		choose_io(self, 0);
 		post(self, 0);
-		memcpy(before, self->guest.mem, GUEST_SIZE);
-		ring_kick(&self->ring[1]);
+		memcpy(before, self->io[0].mem, size);
+		ring_kick(&self->guest, &self->ring[1]);
 		sleep_ms(300);
-		EXPECT_EQ(0, memcmp(before, self->guest.mem, GUEST_SIZE));
+		EXPECT_EQ(0, memcmp(before, self->io[0].mem, size));
 		session_end(self);
-		ASSERT_EQ(0, session_begin(self)) TH_LOG("%s", proxy_log(&self->proxy));
+		ASSERT_EQ(0, session_begin(self, variant->qemu)) TH_LOG("%s", proxy_log(&self->proxy));
 	}
 	free(before);
 }

@@ -164,6 +164,10 @@ static int find_device(struct qtest *qtest)
 		case VIRTIO_PCI_CAP_COMMON_CFG:
 			qtest->common = place_bar(qtest, bar, REGISTERS) + offset;
 			break;
+		case VIRTIO_PCI_CAP_NOTIFY_CFG:
+			qtest->notify = place_bar(qtest, bar, REGISTERS) + offset;
+			qtest->notify_step = config_read(qtest, at + VIRTIO_PCI_NOTIFY_CAP_MULT);
+			break;
 		case VIRTIO_PCI_CAP_SHARED_MEMORY_CFG:
 			if (id >= ARRAY_SIZE(qtest->window))
 				return -E2BIG;
@@ -180,32 +184,66 @@ static int find_device(struct qtest *qtest)
 	return config_write(qtest, PCI_COMMAND, PCI_COMMAND_MEMORY | PCI_COMMAND_MASTER);
 }
 
+#define NEGOTIATED (VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER | VIRTIO_CONFIG_S_FEATURES_OK)
+
+static int set_status(struct qtest *qtest, unsigned int status)
+{
+	return tell(qtest, "writeb", qtest->common + VIRTIO_PCI_COMMON_STATUS, status);
+}
+
+static int has_status(struct qtest *qtest, unsigned int status)
+{
+	uint64_t value;
+	int err = ask_number(qtest, &value, "readb", qtest->common + VIRTIO_PCI_COMMON_STATUS);
+
+	return err ?: value & status ? 0 : -EIO;
+}
+
+int qtest_features_ok(struct qtest *qtest)
+{
+	return set_status(qtest, 0) ?:
+	       set_status(qtest, VIRTIO_CONFIG_S_ACKNOWLEDGE) ?:
+	       set_status(qtest, VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER) ?:
+	       tell(qtest, "writel", qtest->common + VIRTIO_PCI_COMMON_GFSELECT, 1) ?:
+	       tell(qtest, "writel", qtest->common + VIRTIO_PCI_COMMON_GF,
+		    1 << (VIRTIO_F_VERSION_1 - 32)) ?:
+	       set_status(qtest, NEGOTIATED) ?:
+	       has_status(qtest, VIRTIO_CONFIG_S_FEATURES_OK);
+}
+
+static int set_address(struct qtest *qtest, unsigned int reg, uint64_t address)
+{
+	return tell(qtest, "writel", qtest->common + reg, address & 0xffffffff) ?:
+	       tell(qtest, "writel", qtest->common + reg + 4, address >> 32);
+}
+
+int qtest_queue(struct qtest *qtest, unsigned int index, unsigned int size, uint64_t desc,
+		uint64_t avail, uint64_t used)
+{
+	return tell(qtest, "writew", qtest->common + VIRTIO_PCI_COMMON_Q_SELECT, index) ?:
+	       tell(qtest, "writew", qtest->common + VIRTIO_PCI_COMMON_Q_SIZE, size) ?:
+	       set_address(qtest, VIRTIO_PCI_COMMON_Q_DESCLO, desc) ?:
+	       set_address(qtest, VIRTIO_PCI_COMMON_Q_AVAILLO, avail) ?:
+	       set_address(qtest, VIRTIO_PCI_COMMON_Q_USEDLO, used) ?:
+	       tell(qtest, "writew", qtest->common + VIRTIO_PCI_COMMON_Q_ENABLE, 1);
+}
+
 int qtest_driver_ok(struct qtest *qtest)
 {
-	const uint64_t status = qtest->common + VIRTIO_PCI_COMMON_STATUS;
-	uint64_t value;
-	int err;
+	return set_status(qtest, NEGOTIATED | VIRTIO_CONFIG_S_DRIVER_OK) ?:
+	       has_status(qtest, VIRTIO_CONFIG_S_DRIVER_OK);
+}
 
-	err = tell(qtest, "writeb", status, 0) ?:
-	      tell(qtest, "writeb", status, VIRTIO_CONFIG_S_ACKNOWLEDGE) ?:
-	      tell(qtest, "writeb", status,
-		   VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER) ?:
-	      tell(qtest, "writel", qtest->common + VIRTIO_PCI_COMMON_GFSELECT, 1) ?:
-	      tell(qtest, "writel", qtest->common + VIRTIO_PCI_COMMON_GF,
-		   1 << (VIRTIO_F_VERSION_1 - 32)) ?:
-	      tell(qtest, "writeb", status,
-		   VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-		   VIRTIO_CONFIG_S_FEATURES_OK) ?:
-	      tell(qtest, "writeb", status,
-		   VIRTIO_CONFIG_S_ACKNOWLEDGE | VIRTIO_CONFIG_S_DRIVER |
-		   VIRTIO_CONFIG_S_FEATURES_OK | VIRTIO_CONFIG_S_DRIVER_OK) ?:
-	      ask_number(qtest, &value, "readb", status);
-	return err ?: value & VIRTIO_CONFIG_S_DRIVER_OK ? 0 : -EIO;
+/* Each queue has its own place for that: its number times the step, as QEMU does. */
+int qtest_kick(struct qtest *qtest, unsigned int index)
+{
+	return tell(qtest, "writew", qtest->notify + index * qtest->notify_step, index);
 }
 
 /* ---- The process ---- */
 
-int qtest_start(struct qtest *qtest, const char *qemu, const char *path)
+int qtest_start(struct qtest *qtest, const char *qemu, unsigned int mib, const char *device,
+		const char *path)
 {
 	char command[1024];
 	int pair[2], monitor[2];
@@ -216,12 +254,11 @@ int qtest_start(struct qtest *qtest, const char *qemu, const char *path)
 		return -errno;
 	snprintf(command, sizeof(command),
 		 "exec env %s -accel qtest -qtest stdio -qtest-log none -display none -nodefaults "
-		 "-no-user-config -L /usr/share/seabios -m 64M "
-		 "-object memory-backend-memfd,id=mem,size=64M,share=on -machine q35,memory-backend=mem "
+		 "-no-user-config -L /usr/share/seabios -m %uM "
+		 "-object memory-backend-memfd,id=mem,size=%uM,share=on -machine q35,memory-backend=mem "
 		 "-chardev socket,id=m,fd=3 -object monitor-qmp,id=monitor,chardev=m "
-		 "-chardev socket,id=c,path=%s "
-		 "-device vhost-user-test-device-pci,chardev=c,virtio-id=26,addr=4",
-		 qemu, path);
+		 "-chardev socket,id=c,path=%s -device %s,chardev=c,addr=4",
+		 qemu, mib, mib, path, device);
 	fflush(NULL);
 	qtest->pid = fork();
 	if (!qtest->pid) {

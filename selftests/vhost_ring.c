@@ -6,27 +6,79 @@
 #define MEMVIEW_TEST_NO_HARNESS
 #include "vhost_ring.h"
 
+#include <dirent.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 
 #define RING_SIZE	(RING_SLOTS * SLOT_PARTS)
-#define RING_BYTES	(16 * PAGE) /* from the start of the memory on */
+#define RING_BYTES	(16 * PAGE)
+#define RINGS_AT	(16 * MiB) /* beyond the hole in the addresses */
+
+/* As QEMU's machine q35 has it, with more than that. */
+#define QEMU_LOW	(2 * GiB)
+#define QEMU_HIGH	(4 * GiB)
+
+#define PATIENCE_MS	20000
 
 #define F_VERSION_1		(1ULL << 32)
 #define F_PROTOCOL_FEATURES	(1ULL << 30)
 
+static int guest_map(struct guest *guest)
+{
+	guest->mem = mmap(NULL, guest->size, PROT_RW, MAP_SHARED, guest->memfd, 0);
+	return guest->mem == MAP_FAILED ? -errno : 0;
+}
+
 int guest_open(struct guest *guest)
 {
-	guest->memfd = memfd_create("guest", MFD_CLOEXEC);
-	if (guest->memfd < 0 || ftruncate(guest->memfd, GUEST_SIZE))
+	*guest = (struct guest){
+		.memfd = memfd_create("guest", MFD_CLOEXEC),
+		.size = 64 * MiB,
+		.low = 16 * MiB,
+		.high = 5 * GiB,
+	};
+	if (guest->memfd < 0 || ftruncate(guest->memfd, guest->size))
 		return -errno;
-	guest->mem = mmap(NULL, GUEST_SIZE, PROT_RW, MAP_SHARED, guest->memfd, 0);
-	return guest->mem == MAP_FAILED ? -errno : 0;
+	return guest_map(guest);
+}
+
+/* A memfd of another process, by the name that it was given. */
+static int open_memfd(pid_t pid, const char *name)
+{
+	char path[64], link[128];
+	struct dirent *entry;
+	int fd = -ENOENT;
+	ssize_t size;
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/fd", pid);
+	dir = opendir(path);
+	while (dir && fd < 0 && (entry = readdir(dir))) {
+		size = readlinkat(dirfd(dir), entry->d_name, link, sizeof(link) - 1);
+		link[size < 0 ? 0 : size] = '\0';
+		if (strstr(link, name))
+			fd = openat(dirfd(dir), entry->d_name, O_RDWR | O_CLOEXEC);
+	}
+	if (dir)
+		closedir(dir);
+	return fd;
+}
+
+int guest_of_qemu(struct guest *guest, struct qtest *qtest, uint64_t size)
+{
+	*guest = (struct guest){
+		.memfd = open_memfd(qtest->pid, "memory-backend-memfd"),
+		.size = size,
+		.low = QEMU_LOW,
+		.high = QEMU_HIGH,
+		.qtest = qtest,
+	};
+	return guest->memfd < 0 ? guest->memfd : guest_map(guest);
 }
 
 void guest_close(struct guest *guest)
 {
-	munmap(guest->mem, GUEST_SIZE);
+	munmap(guest->mem, guest->size);
 	close(guest->memfd);
 }
 
@@ -34,7 +86,7 @@ static uint64_t guest_address(const struct guest *guest, const void *at)
 {
 	uint64_t offset = (const char *)at - guest->mem;
 
-	return offset < GUEST_LOW ? offset : GUEST_HIGH + offset - GUEST_LOW;
+	return offset < guest->low ? offset : guest->high + offset - guest->low;
 }
 
 /* A question; the answer is in @message. */
@@ -70,8 +122,8 @@ static int announce(int sock, const struct guest *guest)
 		.size = 8 + 2 * sizeof(struct vhost_region),
 		.table.nr = 2,
 		.table.region = {
-			{ 0, GUEST_LOW, user, 0 },
-			{ GUEST_HIGH, GUEST_SIZE - GUEST_LOW, user + GUEST_LOW, GUEST_LOW },
+			{ 0, guest->low, user, 0 },
+			{ guest->high, guest->size - guest->low, user + guest->low, guest->low },
 		},
 		.nr_fds = 2,
 		.fds = { guest->memfd, guest->memfd },
@@ -108,15 +160,23 @@ static int send_addresses(int sock, uint32_t index, const struct ring *ring)
 	return vhost_send(sock, &message);
 }
 
-static int ring_start(int sock, struct guest *guest, struct ring *ring, uint32_t index)
+static void ring_init(struct guest *guest, struct ring *ring, uint32_t index)
 {
-	char *at = guest->mem + index * RING_BYTES;
+	char *at = guest->mem + guest->low + RINGS_AT + index * RING_BYTES;
 
 	memset(at, 0, RING_BYTES);
-	ring->desc = (struct vring_desc *)at;
-	ring->avail = (struct vring_avail *)(at + 4 * PAGE);
-	ring->used = (struct vring_used *)(at + 8 * PAGE);
-	ring->seen = 0;
+	*ring = (struct ring){
+		.desc = (struct vring_desc *)at,
+		.avail = (struct vring_avail *)(at + 4 * PAGE),
+		.used = (struct vring_used *)(at + 8 * PAGE),
+		.kick = -1,
+		.call = -1,
+		.index = index,
+	};
+}
+
+static int ring_start(int sock, struct ring *ring, uint32_t index)
+{
 	ring->kick = eventfd(0, EFD_CLOEXEC);
 	ring->call = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (ring->kick < 0 || ring->call < 0)
@@ -129,14 +189,36 @@ static int ring_start(int sock, struct guest *guest, struct ring *ring, uint32_t
 	       send_state(sock, SET_VRING_ENABLE, index, 1);
 }
 
+static int rings_start_qemu(struct guest *guest, struct ring *rings, unsigned int nr)
+{
+	int err = qtest_features_ok(guest->qtest);
+	unsigned int i;
+
+	for (i = 0; i < nr && !err; i++) {
+		/* Nobody takes its interrupts. */
+		rings[i].avail->flags = VRING_AVAIL_F_NO_INTERRUPT;
+		err = qtest_queue(guest->qtest, i, RING_SIZE, guest_address(guest, rings[i].desc),
+				  guest_address(guest, rings[i].avail),
+				  guest_address(guest, rings[i].used));
+	}
+	return err ?: qtest_driver_ok(guest->qtest);
+}
+
 int rings_start(int sock, struct guest *guest, struct ring *rings, unsigned int nr)
 {
+	struct vhost_message message;
 	unsigned int i;
-	int err = negotiate(sock) ?: announce(sock, guest);
+	int err;
 
+	for (i = 0; i < nr; i++)
+		ring_init(guest, &rings[i], i);
+	if (guest->qtest)
+		return rings_start_qemu(guest, rings, nr);
+	err = negotiate(sock) ?: announce(sock, guest);
 	for (i = 0; i < nr && !err; i++)
-		err = ring_start(sock, guest, &rings[i], i);
-	return err;
+		err = ring_start(sock, &rings[i], i);
+	/* A kick before the device has seen all that may be lost: an answer comes after it. */
+	return err ?: ask(sock, GET_FEATURES, &message);
 }
 
 void rings_close(struct ring *rings, unsigned int nr)
@@ -144,6 +226,8 @@ void rings_close(struct ring *rings, unsigned int nr)
 	unsigned int i;
 
 	for (i = 0; i < nr; i++) {
+		if (rings[i].call < 0)
+			continue;
 		close(rings[i].kick);
 		close(rings[i].call);
 	}
@@ -167,23 +251,39 @@ void ring_post(struct guest *guest, struct ring *ring, unsigned int slot, const 
 	__atomic_store_n(&avail->idx, avail->idx + 1, __ATOMIC_RELEASE);
 }
 
-int ring_kick(struct ring *ring)
+int ring_kick(struct guest *guest, struct ring *ring)
 {
 	uint64_t one = 1;
 
+	if (guest->qtest)
+		return qtest_kick(guest->qtest, ring->index);
 	return write(ring->kick, &one, sizeof(one)) == sizeof(one) ? 0 : -errno;
 }
 
-int ring_wait(struct ring *ring, unsigned int nr)
+/* Until the device calls; or for a moment, where it does not. */
+static int wait_call(struct ring *ring)
 {
 	struct pollfd poll_fd = { ring->call, POLLIN, 0 };
 	uint64_t count;
 
+	if (ring->call < 0) {
+		usleep(200);
+		return 0;
+	}
+	if (poll(&poll_fd, 1, PATIENCE_MS * slowness()) != 1)
+		return -ETIMEDOUT;
+	return read(ring->call, &count, sizeof(count)) < 0 && errno != EAGAIN ? -errno : 0;
+}
+
+int ring_wait(struct ring *ring, unsigned int nr)
+{
+	uint64_t limit = now_ns() + PATIENCE_MS * 1000000ULL * slowness();
+	int err;
+
 	while ((uint16_t)(__atomic_load_n(&ring->used->idx, __ATOMIC_ACQUIRE) - ring->seen) < nr) {
-		if (poll(&poll_fd, 1, 20000 * slowness()) != 1)
-			return -ETIMEDOUT;
-		if (read(ring->call, &count, sizeof(count)) < 0 && errno != EAGAIN)
-			return -errno;
+		err = now_ns() > limit ? -ETIMEDOUT : wait_call(ring);
+		if (err)
+			return err;
 	}
 	ring->seen += nr;
 	return 0;

@@ -89,14 +89,21 @@ static int device_start(FIXTURE_DATA(window) *self, const char *options)
 	return strcmp(device_says(self), "listening") ? -EIO : 0;
 }
 
+/* Reset the device, and start it. */
+static int restart(FIXTURE_DATA(window) *self)
+{
+	return qtest_features_ok(&self->qtest) ?: qtest_driver_ok(&self->qtest);
+}
+
 static int start(FIXTURE_DATA(window) *self, const char *options)
 {
 	char path[64];
 
 	snprintf(path, sizeof(path), "%s/sock", self->dir);
 	return device_start(self, options) ?:
-	       qtest_start(&self->qtest, qtest_qemu(), path) ?:
-	       qtest_driver_ok(&self->qtest) ?:
+	       qtest_start(&self->qtest, qtest_qemu(), 64,
+			   "vhost-user-test-device-pci,virtio-id=26", path) ?:
+	       restart(self) ?:
 	       strcmp(device_says(self), "started") ? -EIO : 0;
 }
 
@@ -300,7 +307,7 @@ TEST_F(window, comes_back)
 		return;
 	ASSERT_EQ(0, start(self, "--size 64"));
 	EXPECT_STREQ("ok", put(self, 0, 0, 0, MiB, ""));
-	ASSERT_EQ(0, qtest_driver_ok(&self->qtest));
+	ASSERT_EQ(0, restart(self));
 	EXPECT_STREQ("started", device_says(self));
 	EXPECT_EQ(page_tag(1, 2), load(self, 2 * PAGE));
 	ASSERT_EQ(0, qtest_monitor(&self->qtest, "stop"));
