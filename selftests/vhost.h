@@ -89,6 +89,9 @@ int program_listens(pid_t pid, const char *path);
 const char *log_text(int log);
 int log_says(int log, const char *text);
 
+/* A socket of that name, that listens or is connected to who does; or a negative errno. */
+int unix_socket(const char *path, bool listening);
+
 /* @options are appended to the command line. Returns when it listens. */
 int proxy_start(struct vhost_proxy *proxy, const char *options);
 /* Send it a signal and wait: the status of waitpid(). */

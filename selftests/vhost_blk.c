@@ -10,6 +10,9 @@
 #include "vhost_io.h"
 
 #include <linux/virtio_blk.h>
+#include <poll.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
 
 #define DISK_SIZE	(64 * MiB)
 #define MEMORY_MIB	6144 /* of which a small part is touched */
@@ -23,9 +26,83 @@ FIXTURE(blk)
 	struct ring ring;
 	struct io io[RING_SLOTS];
 	struct io_file file;
-	char disk[64];
-	pid_t daemon;
+	char disk[64], device[64]; /* paths */
+	pid_t daemon, relay;
 };
+
+/* How the frontend announces memory. */
+FIXTURE_VARIANT(blk)
+{
+	const char *message;
+	bool relay;
+};
+
+FIXTURE_VARIANT_ADD(blk, slots)
+{
+	.message = "ADD_MEM_REG,",
+};
+
+FIXTURE_VARIANT_ADD(blk, table)
+{
+	.message = "SET_MEM_TABLE,",
+	.relay = true,
+};
+
+/* ---- A device without memory slots ---- */
+
+#define CONFIGURE_MEM_SLOTS	(1ULL << 15)
+
+/* Pass one message on, if there is one. */
+static int pass(int from, int to, bool answers)
+{
+	struct vhost_message message;
+	int err = vhost_receive(from, &message), i;
+
+	if (err)
+		return err;
+	if (answers && message.request == GET_PROTOCOL_FEATURES)
+		message.u64 &= ~CONFIGURE_MEM_SLOTS;
+	err = vhost_send(to, &message);
+	for (i = 0; i < message.nr_fds; i++)
+		close(message.fds[i]);
+	return err;
+}
+
+static void relay(int frontend, int backend)
+{
+	struct pollfd fds[] = { { frontend, POLLIN, 0 }, { backend, POLLIN, 0 } };
+	int err = 0;
+
+	while (!err && poll(fds, 2, -1) > 0) {
+		if (fds[0].revents)
+			err = pass(frontend, backend, false);
+		if (!err && fds[1].revents)
+			err = pass(backend, frontend, true);
+	}
+	close(frontend);
+	close(backend);
+}
+
+/* Between the proxy and the device, of which it hides that it has slots. */
+static pid_t relay_start(FIXTURE_DATA(blk) *self)
+{
+	pid_t pid;
+	int sock;
+
+	fflush(NULL);
+	pid = fork();
+	if (pid)
+		return pid;
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	for (;;) {
+		sock = accept(self->proxy.listener, NULL, NULL);
+		if (sock < 0)
+			_exit(1);
+		relay(sock, unix_socket(self->device, false));
+	}
+}
+
+/* ---- A session ---- */
 
 /* In front of a slot's data. */
 struct header {
@@ -45,10 +122,10 @@ static int daemon_start(FIXTURE_DATA(blk) *self)
 	snprintf(command, sizeof(command),
 		 "exec qemu-storage-daemon --blockdev driver=file,node-name=disk,filename=%s,"
 		 "cache.direct=on,aio=native --export type=vhost-user-blk,id=e,node-name=disk,writable=on,"
-		 "addr.type=unix,addr.path=%s", self->disk, self->proxy.backend);
-	unlink(self->proxy.backend);
+		 "addr.type=unix,addr.path=%s", self->disk, self->device);
+	unlink(self->device);
 	self->daemon = program_start(NULL, self->proxy.log, command);
-	return program_listens(self->daemon, self->proxy.backend);
+	return program_listens(self->daemon, self->device);
 }
 
 static void daemon_stop(FIXTURE_DATA(blk) *self)
@@ -107,7 +184,11 @@ FIXTURE_SETUP(blk)
 	if (!qtest_qemu())
 		SKIP(return, "missing: QEMU 11 (qemu-system-x86 of trixie-backports), in /opt/backports or on PATH");
 	ASSERT_LE(0, klog_start(&self->klog));
-	ASSERT_EQ(0, proxy_start(&self->proxy, ""));
+	ASSERT_EQ(0, proxy_start(&self->proxy, "--verbose"));
+	snprintf(self->device, sizeof(self->device), "%s%s", self->proxy.backend,
+		 variant->relay ? ".device" : "");
+	if (variant->relay)
+		self->relay = relay_start(self);
 	close(self->proxy.listener);
 	snprintf(self->disk, sizeof(self->disk), "%s/disk", ext4);
 	self->file = (struct io_file){
@@ -125,11 +206,17 @@ FIXTURE_TEARDOWN(blk)
 	if (!self->file.expected)
 		return;
 	session_end(self);
+	if (self->relay > 0) {
+		kill(self->relay, SIGKILL);
+		waitpid(self->relay, NULL, 0);
+	}
 	proxy_stop(&self->proxy, SIGTERM);
 	free(self->file.expected);
 	unlink(self->disk);
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
+
+/* ---- Reads and writes ---- */
 
 static void post_io(FIXTURE_DATA(blk) *self, unsigned int slot)
 {
@@ -193,6 +280,7 @@ TEST_F_TIMEOUT(blk, reads_and_writes, 500)
 	}
 	EXPECT_TRUE(daemon_has(self, "memory-view:"));
 	EXPECT_FALSE(daemon_has(self, "memfd:memory"));
+	EXPECT_NE(NULL, strstr(proxy_log(&self->proxy), variant->message));
 	/* And without anybody in between. */
 	EXPECT_TRUE(io_file_is(&self->file, self->disk));
 	printf("# %ju MiB read and written\n", (uintmax_t)(moved / MiB));

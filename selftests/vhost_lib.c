@@ -12,7 +12,7 @@
 
 #define PATIENCE_MS 20000
 
-static int unix_socket(const char *path, bool listening)
+int unix_socket(const char *path, bool listening)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
 	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
