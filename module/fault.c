@@ -156,10 +156,14 @@ static vm_fault_t ask_to_write(struct memview_view *view,
 		unlock_page(*pagep);
 	}
 	ret = memview_source_mkwrite(range, vmf, *pagep);
-	/* It has looked at the folio alone. */
-	if ((ret & VM_FAULT_LOCKED) &&
+	/*
+	 * It has looked at the folio alone. And a page that readahead has left
+	 * beyond the end, it would have tried again for ever.
+	 */
+	if ((ret & (VM_FAULT_LOCKED | VM_FAULT_NOPAGE)) &&
 	    !memview_in_file(mapping, memview_file_pgoff(range, vmf->pgoff))) {
-		unlock_page(*pagep);
+		if (ret & VM_FAULT_LOCKED)
+			unlock_page(*pagep);
 		ret = VM_FAULT_SIGBUS;
 	}
 	if (!(ret & VM_FAULT_LOCKED))

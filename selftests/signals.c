@@ -5,6 +5,11 @@
  */
 #include "memview_test.h"
 
+#include <linux/mman.h>
+#include <sched.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+
 #define PAGES	16
 #define SIZE	(PAGES * PAGE)
 #define FILE_ID	7
@@ -16,6 +21,7 @@ FIXTURE(signals)
 	int control;
 	int viewfd;
 	char *mem; /* twice the size of the view */
+	_Atomic bool stop;
 };
 
 FIXTURE_VARIANT(signals)
@@ -214,6 +220,58 @@ TEST_F(signals, end_within_a_held_folio)
 	EXPECT_EQ(0, probe_write(self->mem + end - PAGE, 1));
 	close(fds[0]);
 	close(fds[1]);
+}
+
+/* Pages of a file in the page cache, whatever its size. */
+static uint64_t count_cached(int fd, uint64_t offset, uint64_t size)
+{
+	struct cachestat_range range = { offset, size };
+	struct cachestat stat = {};
+
+	return syscall(SYS_cachestat, fd, &range, &stat, 0) ? 0 : stat.nr_cache;
+}
+
+static void *read_ahead(void *arg)
+{
+	FIXTURE_DATA(signals) *self = arg;
+
+	while (!atomic_load(&self->stop))
+		readahead(self->src.fd, 0, SIZE);
+	return NULL;
+}
+
+/*
+ * Readahead that has looked at the size before a truncation, and waits for its
+ * end, fills the page cache beyond the end of the file. No mmap shows that.
+ *
+ * Catches: a write that the file system wants to be tried again, for ever.
+ */
+TEST_F(signals, read_ahead_beyond_the_end)
+{
+	uint64_t limit = now_ns() + 5000000000ULL, left = 0;
+	pthread_t thread;
+	int page;
+
+	if (variant->kind == SOURCE_MEMFD || variant->kind == SOURCE_MEMFD_HUGE ||
+	    variant->kind == SOURCE_TMPFS)
+		SKIP(return, "nothing is read ahead");
+	ASSERT_EQ(0, view_map(self->control, self->src.fd, 0, SIZE, 0, MAP_RWX));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, read_ahead, self));
+	while (!left && now_ns() < limit) {
+		ASSERT_EQ(0, ftruncate(self->src.fd, SIZE));
+		sched_yield();
+		ASSERT_EQ(0, ftruncate(self->src.fd, PAGE));
+		usleep(100);
+		left = count_cached(self->src.fd, PAGE, SIZE - PAGE);
+	}
+	atomic_store(&self->stop, true);
+	pthread_join(thread, NULL);
+	if (!left)
+		SKIP(return, "no page was left in the page cache");
+	for (page = 1; page < PAGES; page++) {
+		EXPECT_EQ(SIGBUS, probe_write(self->mem + page * PAGE, 1)) TH_LOG("page %d", page);
+		expect_signal(_metadata, self->mem + page * PAGE, SIGBUS);
+	}
 }
 
 TEST_F(signals, range_beyond_the_source)
