@@ -78,11 +78,17 @@ struct vhost_pair {
 };
 
 /*
- * Start a program by the shell, in the directory @dir if that is not NULL. What it
- * prints goes to the end of @log, and it dies with the test. Its process, or a
- * negative errno.
+ * Start a program by the shell, in the directory @dir if that is not NULL; it dies
+ * with the test. Its first file descriptors are @fds, but for those that are -1,
+ * which are the test's. Its process, or a negative errno.
  */
+pid_t program_spawn(const char *dir, const int *fds, int nr, const char *command);
+/* What it prints goes to the end of @log. */
 pid_t program_start(const char *dir, int log, const char *command);
+/* SIGTERM, and wait: the status of waitpid(). *@pid is 0 then, and may be before. */
+int program_stop(pid_t *pid);
+/* Is there something in its memory map, or among what it has open? @what is for grep. */
+bool program_has(pid_t pid, const char *what);
 /* Wait until a socket with that name listens; -ECHILD if the program ends instead. */
 int program_listens(pid_t pid, const char *path);
 /* All that is in a log, and: wait until it has @text. */

@@ -22,10 +22,8 @@ FIXTURE(blk)
 	struct klog klog;
 	struct vhost_proxy proxy;
 	struct qtest qtest;
-	struct guest guest;
+	struct io_device dev;
 	struct ring ring;
-	struct io io[RING_SLOTS];
-	struct io_file file;
 	char disk[64], device[64]; /* paths */
 	pid_t daemon, relay;
 };
@@ -102,7 +100,7 @@ static pid_t relay_start(FIXTURE_DATA(blk) *self)
 	}
 }
 
-/* ---- A session ---- */
+/* ---- Requests ---- */
 
 /* In front of a slot's data. */
 struct header {
@@ -110,10 +108,32 @@ struct header {
 	uint8_t status;
 };
 
-static struct header *header_of(struct io *io)
+static struct header *header_of(const struct io *io)
 {
 	return (struct header *)io->mem;
 }
+
+/* A read or a write. */
+static void ask(struct io_device *dev, struct io *io)
+{
+	struct header *header = header_of(io);
+
+	header->out = (struct virtio_blk_outhdr){
+		.type = io->write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN,
+		.sector = io->offset / 512,
+	};
+	header->status = 0xff;
+	io_add(io, (struct part){ &header->out, sizeof(header->out) }, false);
+	io_add_data(io);
+	io_add(io, (struct part){ &header->status, 1 }, true);
+}
+
+static int answer(const struct io *io)
+{
+	return header_of(io)->status == VIRTIO_BLK_S_OK ? 0 : -EIO;
+}
+
+/* ---- A session ---- */
 
 static int daemon_start(FIXTURE_DATA(blk) *self)
 {
@@ -128,21 +148,12 @@ static int daemon_start(FIXTURE_DATA(blk) *self)
 	return program_listens(self->daemon, self->device);
 }
 
-static void daemon_stop(FIXTURE_DATA(blk) *self)
-{
-	if (self->daemon <= 0)
-		return;
-	kill(self->daemon, SIGTERM);
-	waitpid(self->daemon, NULL, 0);
-	self->daemon = 0;
-}
-
 /* All zeroes, as is what is expected of it. */
 static int make_disk(FIXTURE_DATA(blk) *self)
 {
 	int fd = open(self->disk, O_RDWR | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), err;
 
-	memset(self->file.expected, 0, DISK_SIZE);
+	memset(self->dev.file.expected, 0, DISK_SIZE);
 	err = fd < 0 || fallocate(fd, 0, 0, DISK_SIZE) ? -errno : 0;
 	close(fd);
 	return err;
@@ -158,18 +169,18 @@ static int session_begin(FIXTURE_DATA(blk) *self)
 	      daemon_start(self) ?:
 	      qtest_start(&self->qtest, qtest_qemu(), MEMORY_MIB, "vhost-user-blk-pci,num-queues=1",
 			  self->proxy.frontend) ?:
-	      guest_of_qemu(&self->guest, &self->qtest, MEMORY_MIB * MiB) ?:
-	      rings_start(-1, &self->guest, &self->ring, 1);
+	      guest_of_qemu(&self->dev.guest, &self->qtest, MEMORY_MIB * MiB) ?:
+	      rings_start(-1, &self->dev.guest, &self->ring, 1);
 	for (slot = 0; slot < RING_SLOTS && !err; slot++)
-		self->io[slot].mem = self->guest.mem + (2 * slot + 1) * self->guest.size / (2 * RING_SLOTS);
+		self->dev.io[slot].mem = self->dev.guest.mem + (2 * slot + 1) * self->dev.guest.size / (2 * RING_SLOTS);
 	return err;
 }
 
 static void session_end(FIXTURE_DATA(blk) *self)
 {
-	guest_close(&self->guest);
+	guest_close(&self->dev.guest);
 	qtest_stop(&self->qtest);
-	daemon_stop(self);
+	program_stop(&self->daemon);
 }
 
 FIXTURE_SETUP(blk)
@@ -182,7 +193,7 @@ FIXTURE_SETUP(blk)
 	if (system("command -v qemu-storage-daemon >/dev/null"))
 		SKIP(return, "missing: qemu-utils");
 	if (!qtest_qemu())
-		SKIP(return, "missing: QEMU 11 (qemu-system-x86 of trixie-backports), in /opt/backports or on PATH");
+		SKIP(return, QTEST_MISSING);
 	ASSERT_LE(0, klog_start(&self->klog));
 	ASSERT_EQ(0, proxy_start(&self->proxy, "--verbose"));
 	snprintf(self->device, sizeof(self->device), "%s%s", self->proxy.backend,
@@ -191,19 +202,16 @@ FIXTURE_SETUP(blk)
 		self->relay = relay_start(self);
 	close(self->proxy.listener);
 	snprintf(self->disk, sizeof(self->disk), "%s/disk", ext4);
-	self->file = (struct io_file){
-		.expected = calloc(1, DISK_SIZE),
-		.size = DISK_SIZE,
-		.unit = 512,
-		.random = random_seed(),
-	};
-	ASSERT_NE(NULL, self->file.expected);
+	self->dev.ring = &self->ring;
+	self->dev.ask = ask;
+	self->dev.answer = answer;
+	ASSERT_EQ(0, io_file_init(&self->dev.file, DISK_SIZE, 512));
 	ASSERT_EQ(0, session_begin(self)) TH_LOG("%s", proxy_log(&self->proxy));
 }
 
 FIXTURE_TEARDOWN(blk)
 {
-	if (!self->file.expected)
+	if (!self->dev.file.expected)
 		return;
 	session_end(self);
 	if (self->relay > 0) {
@@ -211,102 +219,50 @@ FIXTURE_TEARDOWN(blk)
 		waitpid(self->relay, NULL, 0);
 	}
 	proxy_stop(&self->proxy, SIGTERM);
-	free(self->file.expected);
+	free(self->dev.file.expected);
 	unlink(self->disk);
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
 
-/* ---- Reads and writes ---- */
-
-static void post_io(FIXTURE_DATA(blk) *self, unsigned int slot)
-{
-	struct io *io = &self->io[slot];
-	struct header *header = header_of(io);
-
-	io_choose(&self->file, io, slot);
-	header->out = (struct virtio_blk_outhdr){
-		.type = io->write ? VIRTIO_BLK_T_OUT : VIRTIO_BLK_T_IN,
-		.sector = io->offset / 512,
-	};
-	header->status = 0xff;
-	io->nr_out = 0;
-	io->nr_in = 0;
-	io_add(io, (struct part){ &header->out, sizeof(header->out) }, false);
-	io_add_data(io);
-	io_add(io, (struct part){ &header->status, 1 }, true);
-	ring_post(&self->guest, &self->ring, slot, io->parts, io->nr_out, io->nr_in);
-}
-
-/* All slots at a time: the bytes that were moved, or a negative errno. */
-static long io_round(FIXTURE_DATA(blk) *self)
-{
-	unsigned int slot, bad = 0;
-	long moved = 0;
-	int err;
-
-	for (slot = 0; slot < RING_SLOTS; slot++) {
-		post_io(self, slot);
-		moved += self->io[slot].size;
-	}
-	err = ring_kick(&self->guest, &self->ring) ?: ring_wait(&self->ring, RING_SLOTS);
-	for (slot = 0; slot < RING_SLOTS && !err; slot++) {
-		err = header_of(&self->io[slot])->status == VIRTIO_BLK_S_OK ? 0 : -EIO;
-		bad += io_check(&self->file, &self->io[slot]);
-	}
-	return err ?: bad ? -EILSEQ : moved;
-}
-
-static int daemon_has(FIXTURE_DATA(blk) *self, const char *what)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "{ cat /proc/%d/maps; ls -l /proc/%d/fd; } | grep -q %s",
-		 self->daemon, self->daemon, what);
-	return !system(command);
-}
-
 TEST_F_TIMEOUT(blk, reads_and_writes, 500)
 {
-	uint64_t moved = 0, all = (uint64_t)scaled(64) * MiB;
+	uint64_t moved;
 	long ret;
 
-	if (!self->file.expected)
+	if (!self->dev.file.expected)
 		return;
-	while (moved < all) {
-		ret = io_round(self);
-		ASSERT_LE(0, ret) TH_LOG("after %ju bytes: %ld; %s", (uintmax_t)moved, ret,
-					 proxy_log(&self->proxy));
-		moved += ret;
-	}
-	EXPECT_TRUE(daemon_has(self, "memory-view:"));
-	EXPECT_FALSE(daemon_has(self, "memfd:memory"));
+	ret = io_rounds(&self->dev, (uint64_t)scaled(64) * MiB, &moved);
+	ASSERT_LE(0, ret) TH_LOG("after %ju bytes: %ld; %s", (uintmax_t)moved, ret, proxy_log(&self->proxy));
+	EXPECT_TRUE(program_has(self->daemon, "memory-view:"));
+	EXPECT_FALSE(program_has(self->daemon, "memfd:memory"));
 	EXPECT_NE(NULL, strstr(proxy_log(&self->proxy), variant->message));
 	/* And without anybody in between. */
-	EXPECT_TRUE(io_file_is(&self->file, self->disk));
+	EXPECT_TRUE(io_file_is(&self->dev.file, self->disk));
 	printf("# %ju MiB read and written\n", (uintmax_t)(moved / MiB));
 }
 
 /* Taken away: the device does nothing to the guest any more, and QEMU lives on. */
 TEST_F_TIMEOUT(blk, revoked, 300)
 {
-	char out[256], *before = malloc(RING_SLOTS * IO_SLOT_SIZE);
+	char out[256], *before;
 	unsigned int slot;
 	int round;
 
-	if (!self->file.expected)
+	if (!self->dev.file.expected)
 		return;
+	before = malloc(RING_SLOTS * IO_SLOT_SIZE);
 	ASSERT_NE(NULL, before);
 	for (round = 0; round < 2; round++) {
-		ASSERT_LE(0, io_round(self));
+		ASSERT_LE(0, io_round(&self->dev));
 		ASSERT_EQ(0, proxy_control(&self->proxy, "revoke all", out, sizeof(out))) TH_LOG("%s", out);
 		for (slot = 0; slot < RING_SLOTS; slot++) {
-			post_io(self, slot);
-			memcpy(before + slot * IO_SLOT_SIZE, self->io[slot].mem, IO_SLOT_SIZE);
+			io_post_any(&self->dev, slot);
+			memcpy(before + slot * IO_SLOT_SIZE, self->dev.io[slot].mem, IO_SLOT_SIZE);
 		}
-		EXPECT_EQ(0, ring_kick(&self->guest, &self->ring));
+		EXPECT_EQ(0, ring_kick(&self->dev.guest, &self->ring));
 		sleep_ms(300);
 		for (slot = 0; slot < RING_SLOTS; slot++)
-			EXPECT_EQ(0, memcmp(before + slot * IO_SLOT_SIZE, self->io[slot].mem, IO_SLOT_SIZE));
+			EXPECT_EQ(0, memcmp(before + slot * IO_SLOT_SIZE, self->dev.io[slot].mem, IO_SLOT_SIZE));
 		EXPECT_EQ(0, waitpid(self->qtest.pid, NULL, WNOHANG));
 		session_end(self);
 		ASSERT_EQ(0, session_begin(self)) TH_LOG("%s", proxy_log(&self->proxy));

@@ -267,6 +267,19 @@ TEST_F_TIMEOUT(dpdk, without_views, 500)
 	verify(_metadata, self, "", false);
 }
 
+/* Frames without an end, both ways; and: has a part of them come? */
+static int flood(FIXTURE_DATA(dpdk) *self)
+{
+	return frames_begin(self, UINT64_MAX) ?:
+	       device_start(self) ?:
+	       guest_start(self, self->proxy.frontend, "");
+}
+
+static int flows(FIXTURE_DATA(dpdk) *self)
+{
+	return frames_flow(&self->guest.out, MiB) ?: frames_flow(&self->device.out, MiB);
+}
+
 /* Did the device die of it within some seconds? It may as well go on, and find nothing to do. */
 static bool device_died(struct __test_metadata *_metadata, FIXTURE_DATA(dpdk) *self)
 {
@@ -321,12 +334,9 @@ TEST_F_TIMEOUT(dpdk, revoked_under_load, 500)
 
 	if (!self->proxy.pid)
 		return;
-	ASSERT_EQ(0, frames_begin(self, UINT64_MAX));
-	ASSERT_EQ(0, device_start(self)) print_logs(self);
-	ASSERT_EQ(0, guest_start(self, self->proxy.frontend, "")) print_logs(self);
+	ASSERT_EQ(0, flood(self)) print_logs(self);
 	for (round = 1; round <= 2; round++) {
-		ASSERT_EQ(0, frames_flow(&self->guest.out, MiB)) print_logs(self);
-		ASSERT_EQ(0, frames_flow(&self->device.out, MiB));
+		ASSERT_EQ(0, flows(self)) print_logs(self);
 		sleep_ms(random_next(&self->random) % 500);
 		ASSERT_EQ(0, proxy_control(&self->proxy, "revoke all", out, sizeof(out))) TH_LOG("%s", out);
 		printf("# the device %s\n", device_died(_metadata, self) ? "died of SIGBUS" : "goes on");
@@ -349,12 +359,9 @@ TEST_F_TIMEOUT(dpdk, guest_killed_under_load, 500)
 
 	if (!self->proxy.pid)
 		return;
-	ASSERT_EQ(0, frames_begin(self, UINT64_MAX));
-	ASSERT_EQ(0, device_start(self)) print_logs(self);
-	ASSERT_EQ(0, guest_start(self, self->proxy.frontend, "")) print_logs(self);
+	ASSERT_EQ(0, flood(self)) print_logs(self);
 	for (round = 1; round <= 2; round++) {
-		ASSERT_EQ(0, frames_flow(&self->guest.out, MiB)) print_logs(self);
-		ASSERT_EQ(0, frames_flow(&self->device.out, MiB));
+		ASSERT_EQ(0, flows(self)) print_logs(self);
 		pmd_kill(&self->guest);
 		snprintf(said, sizeof(said), "session %d: the frontend closed", round);
 		ASSERT_EQ(0, proxy_says(&self->proxy, said)) print_logs(self);

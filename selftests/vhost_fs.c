@@ -15,19 +15,22 @@
 #define FILE_SIZE	(32 * MiB)
 #define QEMU_MIB	6144 /* of which a small part is touched */
 
+/* The guest's FUSE, and the file that it has open. */
+struct fuse {
+	struct io_device dev; /* first: see ask() */
+	uint64_t unique, node, handle;
+};
+
 FIXTURE(fs)
 {
 	struct klog klog;
 	struct vhost_proxy proxy;
-	struct guest guest;
+	struct fuse fuse;
 	struct ring ring[2]; /* of urgent requests, which are none here, and of all others */
 	struct qtest qtest;
-	struct io io[RING_SLOTS];
-	struct io_file file;
 	char shared[32];
 	pid_t daemon;
 	int sock;
-	uint64_t unique, node, handle;
 };
 
 FIXTURE_VARIANT(fs)
@@ -59,22 +62,10 @@ static int daemon_start(FIXTURE_DATA(fs) *self)
 	return program_listens(self->daemon, self->proxy.backend);
 }
 
-static int daemon_stop(FIXTURE_DATA(fs) *self)
-{
-	int status = 0;
-
-	if (self->daemon <= 0)
-		return 0;
-	kill(self->daemon, SIGTERM);
-	waitpid(self->daemon, &status, 0);
-	self->daemon = 0;
-	return status;
-}
-
 /* ---- FUSE ---- */
 
 /* The request's own structure at the start of its slot, the answer's a page further on. */
-static void *begin(FIXTURE_DATA(fs) *self, struct io *request, uint32_t opcode, uint64_t node,
+static void *begin(struct fuse *fuse, struct io *request, uint32_t opcode, uint64_t node,
 		   uint32_t arg_size, uint32_t data_size)
 {
 	struct fuse_in_header *in = (void *)request->mem;
@@ -82,7 +73,7 @@ static void *begin(FIXTURE_DATA(fs) *self, struct io *request, uint32_t opcode, 
 	*in = (struct fuse_in_header){
 		.len = sizeof(*in) + arg_size + data_size,
 		.opcode = opcode,
-		.unique = ++self->unique,
+		.unique = ++fuse->unique,
 		.nodeid = node,
 		.pid = getpid(),
 	};
@@ -103,7 +94,7 @@ static void *add_answer(struct io *request, uint32_t arg_size)
 }
 
 /* The errno of the answer, or -EPROTO. */
-static int answer(struct io *request)
+static int answer(const struct io *request)
 {
 	struct fuse_in_header *in = (void *)request->mem;
 	struct fuse_out_header *out = (void *)(request->mem + PAGE);
@@ -111,23 +102,18 @@ static int answer(struct io *request)
 	return out->unique == in->unique ? out->error : -EPROTO;
 }
 
-static void post(FIXTURE_DATA(fs) *self, unsigned int slot)
+static int run(struct fuse *fuse)
 {
-	struct io *request = &self->io[slot];
+	struct io_device *dev = &fuse->dev;
 
-	ring_post(&self->guest, &self->ring[1], slot, request->parts, request->nr_out, request->nr_in);
+	io_post(dev, 0);
+	return ring_kick(&dev->guest, dev->ring) ?: ring_wait(dev->ring, 1) ?: answer(&dev->io[0]);
 }
 
-static int run(FIXTURE_DATA(fs) *self)
+static int fuse_init(struct fuse *fuse)
 {
-	post(self, 0);
-	return ring_kick(&self->guest, &self->ring[1]) ?: ring_wait(&self->ring[1], 1) ?: answer(&self->io[0]);
-}
-
-static int fuse_init(FIXTURE_DATA(fs) *self)
-{
-	struct io *request = &self->io[0];
-	struct fuse_init_in *in = begin(self, request, FUSE_INIT, 0,
+	struct io *request = &fuse->dev.io[0];
+	struct fuse_init_in *in = begin(fuse, request, FUSE_INIT, 0,
 					offsetof(struct fuse_init_in, flags2), 0);
 	struct fuse_init_out *out = add_answer(request, sizeof(*out));
 	int err;
@@ -136,15 +122,15 @@ static int fuse_init(FIXTURE_DATA(fs) *self)
 	in->minor = 31;
 	in->max_readahead = IO_MAX;
 	in->flags = FUSE_BIG_WRITES | FUSE_MAX_PAGES;
-	err = run(self);
+	err = run(fuse);
 	return err ?: out->max_write < IO_MAX ? -EPROTO : 0;
 }
 
-static int fuse_create(FIXTURE_DATA(fs) *self)
+static int fuse_create(struct fuse *fuse)
 {
 	static const char name[] = "file";
-	struct io *request = &self->io[0];
-	struct fuse_create_in *in = begin(self, request, FUSE_CREATE, FUSE_ROOT_ID,
+	struct io *request = &fuse->dev.io[0];
+	struct fuse_create_in *in = begin(fuse, request, FUSE_CREATE, FUSE_ROOT_ID,
 					  sizeof(*in) + sizeof(name), 0);
 	struct fuse_entry_out *entry = add_answer(request, sizeof(*entry) + sizeof(struct fuse_open_out));
 	struct fuse_open_out *open = (void *)(entry + 1);
@@ -153,56 +139,34 @@ static int fuse_create(FIXTURE_DATA(fs) *self)
 	in->flags = O_RDWR | O_CREAT;
 	in->mode = S_IFREG | 0600;
 	memcpy(in + 1, name, sizeof(name));
-	err = run(self);
-	self->node = entry->nodeid;
-	self->handle = open->fh;
+	err = run(fuse);
+	fuse->node = entry->nodeid;
+	fuse->handle = open->fh;
 	return err;
 }
 
-/* ---- Reads and writes ---- */
-
-static void choose_io(FIXTURE_DATA(fs) *self, unsigned int slot)
+/* A read or a write. */
+static void ask(struct io_device *dev, struct io *io)
 {
-	struct io *io = &self->io[slot];
+	struct fuse *fuse = (struct fuse *)dev;
 	struct fuse_write_in *write;
 	struct fuse_read_in *read;
 
-	io_choose(&self->file, io, slot);
 	if (io->write) {
-		write = begin(self, io, FUSE_WRITE, self->node, sizeof(*write), io->size);
-		write->fh = self->handle;
+		write = begin(fuse, io, FUSE_WRITE, fuse->node, sizeof(*write), io->size);
+		write->fh = fuse->handle;
 		write->offset = io->offset;
 		write->size = io->size;
 		io_add_data(io);
 		add_answer(io, sizeof(struct fuse_write_out));
 	} else {
-		read = begin(self, io, FUSE_READ, self->node, sizeof(*read), 0);
-		read->fh = self->handle;
+		read = begin(fuse, io, FUSE_READ, fuse->node, sizeof(*read), 0);
+		read->fh = fuse->handle;
 		read->offset = io->offset;
 		read->size = io->size;
 		add_answer(io, 0);
 		io_add_data(io);
 	}
-}
-
-/* All slots at a time: the bytes that were moved, or a negative errno. */
-static long io_round(FIXTURE_DATA(fs) *self)
-{
-	unsigned int slot, bad = 0;
-	long moved = 0;
-	int err;
-
-	for (slot = 0; slot < RING_SLOTS; slot++) {
-		choose_io(self, slot);
-		post(self, slot);
-		moved += self->io[slot].size;
-	}
-	err = ring_kick(&self->guest, &self->ring[1]) ?: ring_wait(&self->ring[1], RING_SLOTS);
-	for (slot = 0; slot < RING_SLOTS && !err; slot++) {
-		err = answer(&self->io[slot]);
-		bad += !err ? io_check(&self->file, &self->io[slot]) : 0;
-	}
-	return err ?: bad ? -EILSEQ : moved;
 }
 
 /* ---- A session ---- */
@@ -213,7 +177,7 @@ static int make_file(FIXTURE_DATA(fs) *self)
 	char path[64];
 	int fd, err;
 
-	memset(self->file.expected, 0, FILE_SIZE);
+	memset(self->fuse.dev.file.expected, 0, FILE_SIZE);
 	snprintf(path, sizeof(path), "%s/file", self->shared);
 	unlink(path);
 	fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -230,33 +194,33 @@ static int frontend_begin(FIXTURE_DATA(fs) *self, bool qemu)
 
 	if (!qemu) {
 		self->sock = proxy_connect(&self->proxy);
-		err = self->sock < 0 ? self->sock : guest_open(&self->guest);
+		err = self->sock < 0 ? self->sock : guest_open(&self->fuse.dev.guest);
 	} else {
 		err = qtest_start(&self->qtest, qtest_qemu(), QEMU_MIB, "vhost-user-fs-pci,tag=fs",
 				  self->proxy.frontend) ?:
-		      guest_of_qemu(&self->guest, &self->qtest, QEMU_MIB * MiB);
+		      guest_of_qemu(&self->fuse.dev.guest, &self->qtest, QEMU_MIB * MiB);
 	}
-	middle = self->guest.mem + self->guest.low;
+	middle = self->fuse.dev.guest.mem + self->fuse.dev.guest.low;
 	for (slot = 0; slot < RING_SLOTS && !err; slot++)
-		self->io[slot].mem = middle + (slot - RING_SLOTS / 2) * (int)IO_SLOT_SIZE;
+		self->fuse.dev.io[slot].mem = middle + (slot - RING_SLOTS / 2) * (int)IO_SLOT_SIZE;
 	return err;
 }
 
 static int session_begin(FIXTURE_DATA(fs) *self, bool qemu)
 {
 	return make_file(self) ?: daemon_start(self) ?: frontend_begin(self, qemu) ?:
-	       rings_start(self->sock, &self->guest, self->ring, 2) ?: fuse_init(self) ?:
-	       fuse_create(self);
+	       rings_start(self->sock, &self->fuse.dev.guest, self->ring, 2) ?: fuse_init(&self->fuse) ?:
+	       fuse_create(&self->fuse);
 }
 
 static void session_end(FIXTURE_DATA(fs) *self)
 {
 	rings_close(self->ring, 2);
-	guest_close(&self->guest);
+	guest_close(&self->fuse.dev.guest);
 	if (self->sock >= 0)
 		close(self->sock);
 	qtest_stop(&self->qtest);
-	daemon_stop(self);
+	program_stop(&self->daemon);
 }
 
 FIXTURE_SETUP(fs)
@@ -264,20 +228,17 @@ FIXTURE_SETUP(fs)
 	if (access("/usr/libexec/virtiofsd", X_OK))
 		SKIP(return, "missing: virtiofsd");
 	if (variant->qemu && !qtest_qemu())
-		SKIP(return, "missing: QEMU 11 (qemu-system-x86 of trixie-backports), in /opt/backports or on PATH");
+		SKIP(return, QTEST_MISSING);
 	ASSERT_LE(0, klog_start(&self->klog));
 	self->sock = -1;
 	snprintf(self->shared, sizeof(self->shared), "/tmp/sharedXXXXXX");
 	ASSERT_NE(NULL, mkdtemp(self->shared));
 	ASSERT_EQ(0, proxy_start(&self->proxy, ""));
 	close(self->proxy.listener);
-	self->file = (struct io_file){
-		.expected = calloc(1, FILE_SIZE),
-		.size = FILE_SIZE,
-		.unit = 1,
-		.random = random_seed(),
-	};
-	ASSERT_NE(NULL, self->file.expected);
+	self->fuse.dev.ring = &self->ring[1];
+	self->fuse.dev.ask = ask;
+	self->fuse.dev.answer = answer;
+	ASSERT_EQ(0, io_file_init(&self->fuse.dev.file, FILE_SIZE, 1));
 	ASSERT_EQ(0, session_begin(self, variant->qemu)) TH_LOG("%s", proxy_log(&self->proxy));
 }
 
@@ -285,72 +246,61 @@ FIXTURE_TEARDOWN(fs)
 {
 	char command[64];
 
-	if (!self->file.expected)
+	if (!self->fuse.dev.file.expected)
 		return;
 	session_end(self);
 	proxy_stop(&self->proxy, SIGTERM);
-	free(self->file.expected);
+	free(self->fuse.dev.file.expected);
 	snprintf(command, sizeof(command), "rm -r %s", self->shared);
 	EXPECT_EQ(0, system(command));
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
 
-/* The daemon's memory map, and what it has open. */
-static int daemon_has(FIXTURE_DATA(fs) *self, const char *what)
-{
-	char command[128];
-
-	snprintf(command, sizeof(command), "{ cat /proc/%d/maps; ls -l /proc/%d/fd; } | grep -q %s",
-		 self->daemon, self->daemon, what);
-	return !system(command);
-}
-
 TEST_F_TIMEOUT(fs, reads_and_writes, 500)
 {
-	uint64_t moved = 0, all = (uint64_t)scaled(64) * MiB;
+	uint64_t moved;
 	char path[64];
 	long ret;
 
-	if (!self->file.expected)
+	if (!self->fuse.dev.file.expected)
 		return;
-	while (moved < all) {
-		ret = io_round(self);
-		ASSERT_LE(0, ret) TH_LOG("after %ju bytes: %ld; %s", (uintmax_t)moved, ret,
-					 proxy_log(&self->proxy));
-		moved += ret;
-	}
-	EXPECT_TRUE(daemon_has(self, "memory-view:"));
-	EXPECT_FALSE(daemon_has(self, "-e memfd:guest -e memfd:memory"));
+	ret = io_rounds(&self->fuse.dev, (uint64_t)scaled(64) * MiB, &moved);
+	ASSERT_LE(0, ret) TH_LOG("after %ju bytes: %ld; %s", (uintmax_t)moved, ret, proxy_log(&self->proxy));
+	EXPECT_TRUE(program_has(self->daemon, "memory-view:"));
+	EXPECT_FALSE(program_has(self->daemon, "-e memfd:guest -e memfd:memory"));
 	/* And without anybody in between. */
 	snprintf(path, sizeof(path), "%s/file", self->shared);
-	EXPECT_TRUE(io_file_is(&self->file, path));
+	EXPECT_TRUE(io_file_is(&self->fuse.dev.file, path));
 	printf("# %ju MiB read and written\n", (uintmax_t)(moved / MiB));
 }
 
 /* Taken away in the middle: whatever the daemon does then, it changes nothing here. */
 TEST_F_TIMEOUT(fs, revoked, 300)
 {
-	const uint64_t size = RING_SLOTS * IO_SLOT_SIZE;
-	char out[256], *before;
+	struct io_device *dev = &self->fuse.dev;
+	char out[256], *before, *watched;
+	uint64_t size;
 	int round;
 
-	if (!self->file.expected)
+	if (!dev->file.expected)
 		return;
-	before = malloc(size);
-	ASSERT_NE(NULL, before);
 	for (round = 0; round < 3; round++) {
-		ASSERT_LE(0, io_round(self));
+		/* All of the memory, or what is in use of QEMU's. */
+		watched = variant->qemu ? dev->io[0].mem : dev->guest.mem;
+		size = variant->qemu ? RING_SLOTS * IO_SLOT_SIZE : dev->guest.size;
+		before = malloc(size);
+		ASSERT_NE(NULL, before);
+		ASSERT_LE(0, io_round(dev));
 		ASSERT_EQ(0, proxy_control(&self->proxy, "revoke all", out, sizeof(out))) TH_LOG("%s", out);
-		choose_io(self, 0);
-		post(self, 0);
-		memcpy(before, self->io[0].mem, size);
-		ring_kick(&self->guest, &self->ring[1]);
+		io_post_any(dev, 0);
+		memcpy(before, watched, size);
+		ring_kick(&dev->guest, dev->ring);
 		sleep_ms(300);
-		EXPECT_EQ(0, memcmp(before, self->io[0].mem, size));
+		EXPECT_EQ(0, memcmp(before, watched, size));
+		free(before);
 		session_end(self);
 		ASSERT_EQ(0, session_begin(self, variant->qemu)) TH_LOG("%s", proxy_log(&self->proxy));
 	}
-	free(before);
 }
 
 TEST_HARNESS_MAIN

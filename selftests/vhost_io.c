@@ -7,6 +7,17 @@
 
 #define FILL	0xa5 /* where nothing is to be written */
 
+int io_file_init(struct io_file *file, uint32_t size, uint32_t unit)
+{
+	*file = (struct io_file){
+		.expected = calloc(1, size),
+		.size = size,
+		.unit = unit,
+		.random = random_seed(),
+	};
+	return file->expected ? 0 : -ENOMEM;
+}
+
 void io_add(struct io *io, struct part part, bool in)
 {
 	io->parts[io->nr_out + io->nr_in] = part;
@@ -35,7 +46,7 @@ static void scatter(struct io_file *file, struct io *io)
 	}
 }
 
-void io_choose(struct io_file *file, struct io *io, unsigned int slot)
+static void choose(struct io_file *file, struct io *io, unsigned int slot)
 {
 	const uint32_t slice = file->size / RING_SLOTS;
 	unsigned char *from;
@@ -73,7 +84,8 @@ static bool untouched(const char *at, const char *end)
 	return true;
 }
 
-unsigned int io_check(const struct io_file *file, const struct io *io)
+/* The number of pieces that are not as they should be, and of spaces between them. */
+static unsigned int check(const struct io_file *file, const struct io *io)
 {
 	const unsigned char *want = file->expected + io->offset;
 	const char *at = io->mem + IO_DATA;
@@ -88,6 +100,51 @@ unsigned int io_check(const struct io_file *file, const struct io *io)
 		at = (char *)part->at + part->size;
 	}
 	return bad + !untouched(at, io->mem + IO_SLOT_SIZE);
+}
+
+void io_post(struct io_device *dev, unsigned int slot)
+{
+	struct io *io = &dev->io[slot];
+
+	ring_post(&dev->guest, dev->ring, slot, io->parts, io->nr_out, io->nr_in);
+}
+
+void io_post_any(struct io_device *dev, unsigned int slot)
+{
+	struct io *io = &dev->io[slot];
+
+	choose(&dev->file, io, slot);
+	io->nr_out = 0;
+	io->nr_in = 0;
+	dev->ask(dev, io);
+	io_post(dev, slot);
+}
+
+long io_round(struct io_device *dev)
+{
+	unsigned int slot, bad = 0;
+	long moved = 0;
+	int err;
+
+	for (slot = 0; slot < RING_SLOTS; slot++) {
+		io_post_any(dev, slot);
+		moved += dev->io[slot].size;
+	}
+	err = ring_kick(&dev->guest, dev->ring) ?: ring_wait(dev->ring, RING_SLOTS);
+	for (slot = 0; slot < RING_SLOTS && !err; slot++) {
+		err = dev->answer(&dev->io[slot]);
+		bad += !err ? check(&dev->file, &dev->io[slot]) : 0;
+	}
+	return err ?: bad ? -EILSEQ : moved;
+}
+
+long io_rounds(struct io_device *dev, uint64_t bytes, uint64_t *moved)
+{
+	long ret = 0;
+
+	for (*moved = 0; *moved < bytes && ret >= 0; *moved += ret > 0 ? ret : 0)
+		ret = io_round(dev);
+	return ret;
 }
 
 bool io_file_is(const struct io_file *file, const char *path)

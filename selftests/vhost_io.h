@@ -32,18 +32,37 @@ struct io_file {
 	uint64_t random;
 };
 
+/* A device that serves it, and the guest that asks. */
+struct io_device {
+	struct guest guest;
+	struct ring *ring;
+	struct io io[RING_SLOTS];
+	struct io_file file;
+	/* Make a request of what has been chosen for a slot; what was answered: 0 or a negative errno. */
+	void (*ask)(struct io_device *dev, struct io *io);
+	int (*answer)(const struct io *io);
+};
+
+/* What is expected is zeroes, until it is written to: 0 or -ENOMEM. */
+int io_file_init(struct io_file *file, uint32_t size, uint32_t unit);
 /* A piece of the guest's memory that the device reads, or one that it writes. */
 void io_add(struct io *io, struct part part, bool in);
-/*
- * Choose a span of the file and where its data lie. No two slots have the same
- * bytes of the file. What is to be written is there, and expected.
- */
-void io_choose(struct io_file *file, struct io *io, unsigned int slot);
 /* Add the pieces of data. */
 void io_add_data(struct io *io);
-/* The number of pieces that are not as they should be, and of spaces between them. */
-unsigned int io_check(const struct io_file *file, const struct io *io);
-/* The same of the whole file, at @path. */
+void io_post(struct io_device *dev, unsigned int slot);
+/*
+ * Choose a span of the file and where its data lie, and post that. No two slots
+ * have the same bytes of the file. What is to be written is there, and expected.
+ */
+void io_post_any(struct io_device *dev, unsigned int slot);
+/*
+ * All slots at a time: the bytes that were moved, or a negative errno, -EILSEQ if
+ * a piece of data, or a space between two, is not as it should be.
+ */
+long io_round(struct io_device *dev);
+/* Rounds, until so many bytes were moved: what the last one returned; *@moved is all. */
+long io_rounds(struct io_device *dev, uint64_t bytes, uint64_t *moved);
+/* Whether all of the file, at @path, is as expected. */
 bool io_file_is(const struct io_file *file, const char *path);
 
 #endif /* MEMVIEW_VHOST_IO_H */

@@ -25,22 +25,52 @@ int unix_socket(const char *path, bool listening)
 	return sock;
 }
 
-pid_t program_start(const char *dir, int log, const char *command)
+pid_t program_spawn(const char *dir, const int *fds, int nr, const char *command)
 {
 	pid_t pid;
+	int i;
 
 	fflush(NULL);
 	pid = fork();
 	if (pid)
 		return pid < 0 ? -errno : pid;
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
-	fcntl(log, F_SETFL, O_APPEND);
-	dup2(log, 1);
-	dup2(log, 2);
+	for (i = 0; i < nr; i++)
+		if (fds[i] >= 0)
+			dup2(fds[i], i);
 	if (dir && chdir(dir))
 		_exit(126);
 	execl("/bin/sh", "sh", "-c", command, NULL);
 	_exit(127);
+}
+
+pid_t program_start(const char *dir, int log, const char *command)
+{
+	const int fds[] = { -1, log, log };
+
+	fcntl(log, F_SETFL, O_APPEND);
+	return program_spawn(dir, fds, ARRAY_SIZE(fds), command);
+}
+
+int program_stop(pid_t *pid)
+{
+	int status = 0;
+
+	if (*pid <= 0)
+		return 0;
+	kill(*pid, SIGTERM);
+	waitpid(*pid, &status, 0);
+	*pid = 0;
+	return status;
+}
+
+bool program_has(pid_t pid, const char *what)
+{
+	char command[128];
+
+	snprintf(command, sizeof(command), "{ cat /proc/%d/maps; ls -l /proc/%d/fd; } | grep -q %s",
+		 pid, pid, what);
+	return !system(command);
 }
 
 static bool listens(const char *path)

@@ -88,19 +88,10 @@ FIXTURE_SETUP(peers)
 	ASSERT_LE(0, self->log);
 }
 
-static void end(pid_t *pid)
-{
-	if (*pid <= 0)
-		return;
-	kill(*pid, SIGTERM);
-	waitpid(*pid, NULL, 0);
-	*pid = 0;
-}
-
 FIXTURE_TEARDOWN(peers)
 {
-	end(&self->proxy);
-	end(&self->daemon);
+	program_stop(&self->proxy);
+	program_stop(&self->daemon);
 	sh("/tmp", "rm -r %s", self->dir);
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
@@ -224,7 +215,7 @@ TEST_F_TIMEOUT(peers, revoked_under_load, 300)
 		kill(io, SIGTERM);
 		waitpid(io, &status, 0);
 		EXPECT_TRUE(!WIFSIGNALED(status) || WTERMSIG(status) == SIGTERM);
-		end(&self->daemon);
+		program_stop(&self->daemon);
 		ASSERT_EQ(0, start_daemon(self, "native"));
 		EXPECT_SH(0, "qemu-io " BLKIO("proxy") " -c 'write -P %d 0 8M' -c 'read -P %d 0 8M' >said 2>&1",
 			  round + 1, round + 1);

@@ -7,7 +7,6 @@
 
 #include <poll.h>
 #include <stdarg.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <linux/pci_regs.h>
 #include <linux/virtio_config.h>
@@ -259,16 +258,7 @@ int qtest_start(struct qtest *qtest, const char *qemu, unsigned int mib, const c
 		 "-chardev socket,id=m,fd=3 -object monitor-qmp,id=monitor,chardev=m "
 		 "-chardev socket,id=c,path=%s -device %s,chardev=c,addr=4",
 		 qemu, mib, mib, path, device);
-	fflush(NULL);
-	qtest->pid = fork();
-	if (!qtest->pid) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(pair[1], 0);
-		dup2(pair[1], 1);
-		dup2(monitor[1], 3);
-		execl("/bin/sh", "sh", "-c", command, NULL);
-		_exit(127);
-	}
+	qtest->pid = program_spawn(NULL, (int[]){ pair[1], pair[1], -1, monitor[1] }, 4, command);
 	close(pair[1]);
 	close(monitor[1]);
 	qtest->sock = pair[0];

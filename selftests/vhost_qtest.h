@@ -8,7 +8,7 @@
 #ifndef MEMVIEW_VHOST_QTEST_H
 #define MEMVIEW_VHOST_QTEST_H
 
-#include "memview_test.h"
+#include "vhost.h"
 
 /* Where the guest maps the device's windows. */
 #define WINDOW_ADDRESS	(64 * GiB)
@@ -25,6 +25,7 @@ struct qtest {
 
 /* How to run a QEMU that has vhost-user windows, 11 or later, or NULL. */
 const char *qtest_qemu(void);
+#define QTEST_MISSING "missing: QEMU 11 (qemu-system-x86 of trixie-backports), in /opt/backports or on PATH"
 
 /*
  * Start it, with so much memory, and a device, as of its option -device, whose

@@ -10,7 +10,6 @@
 #include "vhost_qtest.h"
 
 #include <poll.h>
-#include <sys/prctl.h>
 
 #define WINDOW_SIZE	(64 * MiB)
 #define FILE_SIZE	(8 * MiB)
@@ -73,15 +72,7 @@ static int device_start(FIXTURE_DATA(window) *self, const char *options)
 	snprintf(command, sizeof(command),
 		 "exec \"$(dirname \"$(command -v memview-vhost-user)\")/../examples/dax_window\" %s %s/sock",
 		 options, self->dir);
-	fflush(NULL);
-	self->device = fork();
-	if (!self->device) {
-		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		dup2(in[0], 0);
-		dup2(out[1], 1);
-		execl("/bin/sh", "sh", "-c", command, NULL);
-		_exit(127);
-	}
+	self->device = program_spawn(NULL, (int[]){ in[0], out[1] }, 2, command);
 	close(in[0]);
 	close(out[1]);
 	self->to = in[1];
@@ -112,7 +103,7 @@ FIXTURE_SETUP(window)
 	int i;
 
 	if (!qtest_qemu())
-		SKIP(return, "missing: QEMU 11 (qemu-system-x86 of trixie-backports), in /opt/backports or on PATH");
+		SKIP(return, QTEST_MISSING);
 	ASSERT_LE(0, klog_start(&self->klog));
 	strcpy(self->dir, "/tmp/windowXXXXXX");
 	ASSERT_NE(NULL, mkdtemp(self->dir));
@@ -131,10 +122,7 @@ FIXTURE_TEARDOWN(window)
 	if (!self->dir[0])
 		return;
 	qtest_stop(&self->qtest);
-	if (self->device > 0) {
-		kill(self->device, SIGTERM);
-		waitpid(self->device, NULL, 0);
-	}
+	program_stop(&self->device);
 	snprintf(command, sizeof(command), "rm -r %s", self->dir);
 	EXPECT_EQ(0, system(command));
 	EXPECT_KLOG_CLEAN(&self->klog);
