@@ -326,6 +326,22 @@ TEST_F(window, bad_requests)
 	EXPECT_EQ(0, load(self, 0));
 }
 
+/* A file in the place of the socket is not the device's to remove. */
+TEST_F(window, spares_a_file)
+{
+	char path[64];
+	int file;
+
+	if (!self->dir[0])
+		return;
+	snprintf(path, sizeof(path), "%s/sock", self->dir);
+	file = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+	ASSERT_LE(0, file);
+	close(file);
+	EXPECT_EQ(-EIO, device_start(self, "--size 64"));
+	EXPECT_EQ(0, access(path, F_OK));
+}
+
 /* Changes at random: what the guest reads is what the model has, page by page. */
 TEST_F_TIMEOUT(window, random, 300)
 {

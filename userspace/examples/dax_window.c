@@ -174,7 +174,6 @@ static int accept_one(const char *path)
 	if (snprintf(address.sun_path, sizeof(address.sun_path), "%s", path) >=
 	    (int)sizeof(address.sun_path))
 		errx(EXIT_FAILURE, "%s: too long for a socket", path);
-	unlink(path);
 	if (bind(listener, (struct sockaddr *)&address, sizeof(address)) ||
 	    listen(listener, 1))
 		err(EXIT_FAILURE, "%s", path);
@@ -182,6 +181,7 @@ static int accept_one(const char *path)
 	sock = accept4(listener, NULL, NULL, SOCK_CLOEXEC);
 	if (sock < 0)
 		err(EXIT_FAILURE, "%s", path);
+	unlink(path);
 	close(listener);
 	return sock;
 }
