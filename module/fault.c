@@ -412,6 +412,7 @@ static void memview_vma_open(struct vm_area_struct *vma)
 {
 	struct memview_view *view = vma->vm_file->private_data;
 
+	memview_yield(view);
 	atomic_long_inc(&view->mappings);
 }
 

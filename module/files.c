@@ -54,6 +54,7 @@ static int viewfd_mmap(struct file *file, struct vm_area_struct *vma)
 	 */
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
 	vma->vm_ops = &memview_vm_ops;
+	memview_yield(view);
 	atomic_long_inc(&view->mappings);
 	trace_memview_mmap(&view->bpf, vma);
 	return 0;

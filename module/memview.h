@@ -23,7 +23,7 @@
  *         i_mmap lock of a source file (also taken by the core around what
  *             follows: truncate, reclaim, migration, writeback)
  *           source->ranges_lock
- *             i_mmap lock of the view
+ *             i_mmap lock of the view (tried, zap.c says why)
  *               page table locks
  *
  * Reclaim may start at any allocation and calls down from the i_mmap lock of
@@ -34,7 +34,6 @@
 #define _MEMVIEW_H
 
 #include <linux/fs.h>
-#include <linux/interval_tree_generic.h>
 #include <linux/maple_tree.h>
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
@@ -244,6 +243,7 @@ struct memview_stats {
  * @mappings: VMAs.
  * @growing: Pages that batches in flight give a range to that had none, as far
  *	as policies have been asked.
+ * @waiting: How many want the i_mmap lock of @inode, and may not wait in line.
  * @stats: Counters.
  * @rcu: Frees it.
  */
@@ -261,6 +261,7 @@ struct memview_view {
 	bool dead;
 	atomic_long_t mappings;
 	atomic_long_t growing;
+	atomic_t waiting;
 	struct memview_stats __percpu *stats;
 	struct rcu_head rcu;
 };
@@ -438,6 +439,10 @@ static inline bool memview_has_table(const struct vm_fault *vmf)
 /* zap.c */
 void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,
 		 enum memview_cause cause, bool touched);
+void memview_zap_nested(struct memview_view *view,
+			const struct address_space *outer, pgoff_t first,
+			pgoff_t last, enum memview_cause cause);
+void memview_yield(struct memview_view *view);
 void memview_zap_vma(struct vm_area_struct *vma, unsigned long start,
 		     unsigned long end);
 

@@ -10,22 +10,24 @@
  * then looks for PTEs in vain. The notifier finds the ranges that show those
  * pages of the file and zaps them in the view.
  *
- * A client's PTE owns a reference of its page, so an invalidation that went
- * missing would leave a stale page mapped, and have the core complain of a
- * page that leaves its file while mapped. It could not free what is in use.
+ * A client's PTE owns a reference of its page. Yet no invalidation may go
+ * missing: the core would complain of a page that leaves its file while mapped,
+ * may drop the reference that the PTE owns, and would take for clean what is
+ * still being written to.
  *
  * Each source has an mm of its own, so a notification concerns one source
  * only. The core reaches it through the i_mmap tree alone and under that
  * tree's lock: once the watch is unlinked, nobody uses the mm any more.
  */
 #include <linux/gfp.h>
-#include <linux/lockdep.h>
+#include <linux/interval_tree_generic.h>
 #include <linux/mm.h>
 #include <linux/sched.h>
 #include <linux/slab.h>
 
 #include "memview.h"
 #include "trace.h"
+#include "vma_tree.h"
 
 /* The top of every watch's page table; nothing is ever put into it. */
 static pgd_t *empty_pgd;
@@ -42,21 +44,6 @@ static inline unsigned long range_last(struct memview_range *range)
 
 INTERVAL_TREE_DEFINE(struct memview_range, rb, unsigned long, subtree_last,
 		     range_start, range_last, static, ranges)
-
-static inline unsigned long watch_first(struct vm_area_struct *vma)
-{
-	return vma->vm_pgoff;
-}
-
-static inline unsigned long watch_last(struct vm_area_struct *vma)
-{
-	return vma->vm_pgoff + vma_pages(vma) - 1;
-}
-
-/* As mm/interval_tree.c has it, whose functions are not exported. */
-INTERVAL_TREE_DEFINE(struct vm_area_struct, shared.rb, unsigned long,
-		     shared.rb_subtree_last, watch_first, watch_last,
-		     static __maybe_unused, watches)
 
 int memview_watch_init(void)
 {
@@ -98,6 +85,7 @@ static bool invalidate(struct mmu_interval_notifier *notifier,
 {
 	struct memview_source *source =
 		container_of(notifier, struct memview_source, notifier);
+	struct address_space *mapping = source->vma.vm_file->f_mapping;
 	pgoff_t first = mnr->start >> PAGE_SHIFT;
 	pgoff_t last = (mnr->end - 1) >> PAGE_SHIFT;
 	enum memview_cause cause = cause_of(mnr);
@@ -105,6 +93,7 @@ static bool invalidate(struct mmu_interval_notifier *notifier,
 
 	if (!mmu_notifier_range_blockable(mnr))
 		return false;
+	i_mmap_assert_locked(mapping);
 	mmu_interval_set_seq(notifier, seq);
 	memview_count(source->view, invalidates);
 	trace_memview_invalidate(&source->view->bpf,
@@ -117,17 +106,10 @@ static bool invalidate(struct mmu_interval_notifier *notifier,
 		pgoff_t from = max(first, range_start(range));
 		pgoff_t to = min(last, range_last(range));
 
-		/*
-		 * The zap tells the notifiers of the clients' mms while those
-		 * of the watch's mm are being told. Lockdep cannot see that
-		 * this goes one level deep only: a view is never a source.
-		 */
-		lockdep_off();
-		memview_zap(source->view,
-			    range->first + (from - range->file_first),
-			    range->first + (to - range->file_first), cause,
-			    true);
-		lockdep_on();
+		memview_zap_nested(source->view, mapping,
+				   range->first + (from - range->file_first),
+				   range->first + (to - range->file_first),
+				   cause);
 	}
 	up_read(&source->ranges_lock);
 	return true;
@@ -188,7 +170,7 @@ int memview_watch_start(struct memview_source *source)
 	/* Nobody looks for accessed bits where no PTEs are. */
 	vm_flags_init(vma, vma->vm_flags | VM_RAND_READ);
 	i_mmap_lock_write(mapping);
-	watches_insert(vma, &mapping->i_mmap);
+	vma_tree_insert(vma, &mapping->i_mmap);
 	i_mmap_unlock_write(mapping);
 	return 0;
 }
@@ -205,7 +187,7 @@ void memview_watch_stop(struct memview_source *source)
 	struct address_space *mapping = vma->vm_file->f_mapping;
 
 	i_mmap_lock_write(mapping);
-	watches_remove(vma, &mapping->i_mmap);
+	vma_tree_remove(vma, &mapping->i_mmap);
 	i_mmap_unlock_write(mapping);
 	mmu_interval_notifier_remove(&source->notifier);
 	/* The core frees this with the mm, and this mm is ours. */

@@ -2,11 +2,31 @@
 /*
  * Taking pages out of the clients' page tables.
  */
+#include <linux/delay.h>
 #include <linux/ktime.h>
+#include <linux/lockdep.h>
 #include <linux/mm.h>
+#include <linux/pagemap.h>
+#include <linux/rcupdate.h>
+#include <linux/sched.h>
 
 #include "memview.h"
 #include "trace.h"
+#include "vma_tree.h"
+
+static void account(struct memview_view *view, pgoff_t first, pgoff_t last,
+		    enum memview_cause cause, u64 start)
+{
+	memview_count(view, zaps);
+	if (trace_memview_zap_enabled())
+		trace_memview_zap(&view->bpf, first, last, cause,
+				  start ? ktime_get_ns() - start : 0);
+}
+
+static u64 now(void)
+{
+	return trace_memview_zap_enabled() ? ktime_get_ns() : 0;
+}
 
 /**
  * memview_zap - unmap a span of a view from every client
@@ -20,21 +40,118 @@
  * before the call, KVM's included. Faults that commit during the call may
  * have made new ones, from the layout as it is now.
  *
- * Context: May sleep. Takes the i_mmap lock of the view. Does not allocate.
+ * Context: May sleep. Takes the i_mmap lock of the view.
  */
 void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,
 		 enum memview_cause cause, bool touched)
 {
-	bool tracing = trace_memview_zap_enabled();
-	u64 start = tracing ? ktime_get_ns() : 0;
+	u64 start = now();
 
 	if (touched)
 		unmap_mapping_pages(view->inode->i_mapping, first,
 				    last - first + 1, false);
-	memview_count(view, zaps);
-	if (tracing)
-		trace_memview_zap(&view->bpf, first, last, cause,
-				  ktime_get_ns() - start);
+	account(view, first, last, cause, start);
+}
+
+/*
+ * Has mm_take_all_locks() taken the i_mmap lock of @inner, and does it wait for
+ * that of @outer, which the caller holds? It marks a mapping, then waits for its
+ * lock, one mapping after the other, and one task at a time is in there. So if
+ * both are marked, it is; or it has just given up the lock of @outer, and not
+ * taken the mark away yet. It does not sleep in between: wait until all tasks
+ * have slept, and it is out of there.
+ */
+static bool is_held_for_us(const struct address_space *inner,
+			   const struct address_space *outer)
+{
+	if (!test_bit_acquire(AS_MM_ALL_LOCKS, &outer->flags) ||
+	    !test_bit(AS_MM_ALL_LOCKS, &inner->flags))
+		return false;
+	synchronize_rcu_tasks();
+	return test_bit_acquire(AS_MM_ALL_LOCKS, &outer->flags) &&
+	       test_bit(AS_MM_ALL_LOCKS, &inner->flags);
+}
+
+/*
+ * Lock the VMAs of a view's clients, when the i_mmap lock of a source's file is
+ * held. The core does not nest these locks, and so mm_take_all_locks() may take
+ * them in any order, those of all files that a process maps: when it makes its
+ * first KVM VM, say. Whoever waited here for the inner lock could wait for
+ * whoever waits for the outer one. So this does not wait in line.
+ *
+ * Return: true, or false if the lock need not be had: somebody else has it, and
+ *	cannot go on before the caller gives up @outer.
+ */
+static bool lock_clients(struct memview_view *view,
+			 const struct address_space *outer)
+{
+	struct address_space *inner = view->inode->i_mapping;
+	bool locked = i_mmap_trylock_read(inner);
+
+	if (likely(locked))
+		return true;
+	atomic_inc(&view->waiting);
+	do {
+		usleep_range(50, 200);
+		locked = i_mmap_trylock_read(inner);
+	} while (!locked && !is_held_for_us(inner, outer));
+	atomic_dec(&view->waiting);
+	return locked;
+}
+
+/**
+ * memview_zap_nested - as memview_zap(), for who walks the VMAs of a source
+ * @view: View.
+ * @outer: Mapping of the source, whose i_mmap lock is held.
+ * @first: First page.
+ * @last: Last page.
+ * @cause: Why, for the tracepoint.
+ *
+ * Context: May sleep. Takes the i_mmap lock of the view.
+ */
+void memview_zap_nested(struct memview_view *view,
+			const struct address_space *outer, pgoff_t first,
+			pgoff_t last, enum memview_cause cause)
+{
+	struct rb_root_cached *clients = &view->inode->i_mapping->i_mmap;
+	bool locked = lock_clients(view, outer);
+	struct vm_area_struct *vma;
+	u64 start = now();
+
+	for (vma = vma_tree_iter_first(clients, first, last); vma;
+	     vma = vma_tree_iter_next(vma, first, last)) {
+		pgoff_t from = max(first, vma_first(vma));
+		pgoff_t to = min(last, vma_last(vma));
+
+		/*
+		 * This tells the notifiers of the client's mm while those of
+		 * the watch's mm are being told. Lockdep cannot see that it goes
+		 * one level deep only: a view is never a source.
+		 */
+		lockdep_off();
+		zap_vma_range(vma,
+			      vma->vm_start + ((from - vma_first(vma)) << PAGE_SHIFT),
+			      (to - from + 1) << PAGE_SHIFT);
+		lockdep_on();
+	}
+	if (locked)
+		i_mmap_unlock_read(view->inode->i_mapping);
+	account(view, first, last, cause, start);
+}
+
+/**
+ * memview_yield - let those go first who wait to zap
+ * @view: View, whose i_mmap lock the caller will want, for a client.
+ *
+ * They do not wait in line for it: where clients map and unmap all the time,
+ * their turn might never come.
+ *
+ * Context: May sleep.
+ */
+void memview_yield(struct memview_view *view)
+{
+	if (unlikely(atomic_read(&view->waiting)))
+		schedule_timeout_uninterruptible(1);
 }
 
 /**

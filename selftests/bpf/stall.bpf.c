@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * stall.bpf.c - hold up whoever makes a view's pages clean, at the watch that
- * the test names
+ * stall.bpf.c - hold up whoever takes pages of a file from a view, or makes them
+ * clean, at the watch that the test names
  */
 #include "test.bpf.h"
 
@@ -10,6 +10,7 @@ char _license[] SEC("license") = "GPL";
 /* Set by the test. */
 __u64 inode; /* of the file */
 __u32 stall_at; /* at the so many-th watch */
+bool any_cause; /* not the write-back alone */
 volatile __u32 go;
 __u64 longest_ns;
 
@@ -29,7 +30,7 @@ int BPF_PROG(memview_invalidate, struct memview *view, struct inode *file, unsig
 	__u64 until = bpf_ktime_get_ns() + longest_ns;
 	int i;
 
-	if (!file || cause != MEMVIEW_CAUSE_WRITEBACK || file->i_ino != inode)
+	if (!file || file->i_ino != inode || (cause != MEMVIEW_CAUSE_WRITEBACK && !any_cause))
 		return 0;
 	if (__sync_add_and_fetch(&calls, 1) != stall_at)
 		return 0;
