@@ -15,6 +15,7 @@
  * Nothing here knows of page tables, files or BPF.
  */
 #include <linux/sched.h>
+#include <linux/sched/mm.h>
 #include <linux/slab.h>
 
 #include "memview.h"
@@ -270,12 +271,15 @@ int memview_layout_change(struct memview_layout *layout,
 			  struct memview_range **dead)
 {
 	struct numbers numbers = look(layout, pieces, pieces + nr);
+	unsigned int nofs;
 	int err;
 
 	*dead = NULL;
 	if (numbers.ranges > 0 &&
 	    layout->nr_ranges + numbers.ranges > READ_ONCE(memview_max_ranges))
 		return -ENOSPC;
+	/* Faults wait for the lock with a folio locked, that I/O may wait for. */
+	nofs = memalloc_nofs_save();
 	down_write(&layout->lock);
 	err = store_all(layout, pieces, pieces + nr, dead);
 	if (!err) {
@@ -283,6 +287,7 @@ int memview_layout_change(struct memview_layout *layout,
 		layout->nr_pages += numbers.pages;
 	}
 	up_write(&layout->lock);
+	memalloc_nofs_restore(nofs);
 	return err;
 }
 
