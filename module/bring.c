@@ -52,7 +52,8 @@ static bool lock_if_there(struct memview_source *source, struct folio *folio)
 
 /**
  * memview_source_mkwrite - tell the source that a page will be written
- * @range: Range that shows the page, and allows writing.
+ * @range: Range that shows the page, and allows writing. Its source wants to
+ *	know.
  * @vmf: The client's fault.
  * @page: The page, not locked; the caller owns a reference and keeps it.
  *
@@ -79,11 +80,6 @@ vm_fault_t memview_source_mkwrite(struct memview_range *range,
 
 	if (IS_SWAPFILE(file_inode(source->vma.vm_file)))
 		return VM_FAULT_SIGBUS;
-	if (!source->vma.vm_ops->page_mkwrite) {
-		file_update_time(source->vma.vm_file);
-		return lock_if_there(source, folio) ? VM_FAULT_LOCKED :
-						      VM_FAULT_NOPAGE;
-	}
 	ret = source->vma.vm_ops->page_mkwrite(&svmf);
 	if (ret & (VM_FAULT_ERROR | VM_FAULT_NOPAGE))
 		return ret;

@@ -17,7 +17,7 @@
  *
  * The page stays locked over the commit, as it does in the core's own faults:
  * truncation, reclaim, migration and writeback lock it before they look for
- * its mappings. It also keeps a write upgrade honest, see memview_mkwrite().
+ * its mappings.
  */
 #include <linux/backing-dev.h>
 #include <linux/file.h>
@@ -253,10 +253,22 @@ static vm_fault_t fault_cached(struct memview_view *view, struct vm_fault *vmf,
 	return ret;
 }
 
+/*
+ * The source may drop the lock that the fault is under. With it goes what keeps
+ * the view, and this module: have the file that the client maps, as the core's
+ * own faults do. Its last reference goes on the way back to user space.
+ */
+static struct file *pin_if_unlocked(const struct vm_fault *vmf)
+{
+	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
+		return NULL;
+	return get_file(vmf->vma->vm_file);
+}
+
 static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 			struct fault_state *state)
 {
-	struct file *written = NULL;
+	struct file *written = NULL, *pin = NULL;
 	vm_fault_t ret, major = 0;
 	struct memview_met met;
 	int err;
@@ -266,6 +278,8 @@ static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 		if (ret)
 			break;
 		err = 0;
+		if (!pin)
+			pin = pin_if_unlocked(vmf);
 		ret = fault_range(view, &met, vmf, state, &err);
 		major |= ret & VM_FAULT_MAJOR;
 		memview_range_put(met.range);
@@ -274,6 +288,8 @@ static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 		file_update_time(written);
 		fput(written);
 	}
+	if (pin)
+		fput(pin);
 	return ret | major;
 }
 
@@ -313,83 +329,38 @@ static vm_fault_t memview_fault(struct vm_fault *vmf)
 	return ret;
 }
 
-/* Is it this page of the source that a range shows here? */
-static bool shows(const struct memview_range *range, pgoff_t pgoff,
-		  struct page *page)
-{
-	struct folio *folio = page_folio(page);
-
-	return READ_ONCE(folio->mapping) ==
-		       range->source->vma.vm_file->f_mapping &&
-	       folio->index + folio_page_idx(folio, page) ==
-		       memview_file_pgoff(range, pgoff);
-}
-
-/*
- * Is the page what the layout shows here, by a range that allows writing? The
- * page is locked.
- */
-static bool still_writable(struct memview_view *view,
-			   const struct memview_met *met, struct vm_fault *vmf)
-{
-	bool is;
-
-	down_read(&view->layout.lock);
-	is = !has_changed(view, met, vmf);
-	up_read(&view->layout.lock);
-	return is && shows(met->range, vmf->pgoff, vmf->page);
-}
-
-/* As memview_look_up(); a reference of the range is taken. */
-static vm_fault_t find_range(struct memview_view *view, struct vm_fault *vmf,
-			     struct memview_met *met)
-{
-	vm_fault_t ret;
-
-	down_read(&view->layout.lock);
-	ret = memview_look_up(view, vmf, met);
-	if (!ret)
-		refcount_inc(&met->range->refs);
-	up_read(&view->layout.lock);
-	return ret;
-}
-
-static vm_fault_t mkwrite(struct memview_view *view, struct vm_fault *vmf,
-			  struct fault_state *state)
+/* As memview_look_up(). */
+static vm_fault_t check(struct memview_view *view, const struct vm_fault *vmf)
 {
 	struct memview_met met;
 	vm_fault_t ret;
 
-	ret = find_range(view, vmf, &met);
-	if (ret)
-		return ret;
-	state->kind = met.range->source->kind;
-	/* If not, a change is about to zap the PTE. */
-	ret = VM_FAULT_NOPAGE;
-	if (shows(met.range, vmf->pgoff, vmf->page))
-		ret = memview_source_mkwrite(met.range, vmf, vmf->page);
-	if ((ret & VM_FAULT_LOCKED) && !still_writable(view, &met, vmf)) {
-		unlock_page(vmf->page);
-		ret = VM_FAULT_NOPAGE;
-	}
-	memview_range_put(met.range);
+	down_read(&view->layout.lock);
+	ret = memview_look_up(view, vmf, &met);
+	up_read(&view->layout.lock);
 	return ret;
 }
 
 /*
- * A write to a page that is mapped read-only. The core makes the PTE writable
- * after this returns, if it still is the same PTE, and still under the page's
- * lock. A change in between zaps it, and it cannot come back the same until
- * that lock is given up: commit() needs it.
+ * A write to a page that is mapped read-only. The core would make the PTE
+ * writable after this, and the page dirty, and have the writer wait for its
+ * file's storage, all of it with the view's file in hand: nothing would keep the
+ * source from going meanwhile. So take the page away, and have it written to
+ * like one that is not there.
  */
 static vm_fault_t memview_mkwrite(struct vm_fault *vmf)
 {
 	struct memview_view *view = vmf->vma->vm_file->private_data;
 	struct fault_state state = state_begin();
-	vm_fault_t ret = mkwrite(view, vmf, &state);
+	vm_fault_t ret = check(view, vmf);
 
+	if (!ret) {
+		memview_zap_vma(vmf->vma, vmf->address,
+				vmf->address + PAGE_SIZE);
+		ret = fault(view, vmf, &state);
+	}
 	state_end(&state, view, vmf, ret);
-	return ret;
+	return ret & VM_FAULT_ERROR ? ret : ret | VM_FAULT_NOPAGE;
 }
 
 /*

@@ -130,7 +130,8 @@ void memview_zap_nested(struct memview_view *view,
 		 */
 		lockdep_off();
 		zap_vma_range(vma,
-			      vma->vm_start + ((from - vma_first(vma)) << PAGE_SHIFT),
+			      vma->vm_start +
+				      ((from - vma_first(vma)) << PAGE_SHIFT),
 			      (to - from + 1) << PAGE_SHIFT);
 		lockdep_on();
 	}
@@ -156,7 +157,7 @@ void memview_yield(struct memview_view *view)
 
 /**
  * memview_zap_vma - unmap a span of one mapping of a view
- * @vma: Client's VMA, locked for writing: no fault undoes this.
+ * @vma: Client's VMA, locked. For writing: no fault undoes this.
  * @start: First address.
  * @end: Address after the last.
  *

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * stall.bpf.c - hold up whoever takes pages of a file from a view, or makes them
- * clean, at the watch that the test names
+ * clean, at the watch that the test names; or who has made one dirty
  */
 #include "test.bpf.h"
 
@@ -23,19 +23,33 @@ static long wait(__u32 n, void *until)
 	return go || bpf_ktime_get_ns() >= *(__u64 *)until;
 }
 
-SEC("tp_btf/memview_invalidate")
-int BPF_PROG(memview_invalidate, struct memview *view, struct inode *file, unsigned long first,
-	     unsigned long last, enum memview_cause cause)
+static void stall(void)
 {
 	__u64 until = bpf_ktime_get_ns() + longest_ns;
 	int i;
 
+	stalled = 1;
+	for (i = 0; i < 64 && !go && bpf_ktime_get_ns() < until; i++)
+		bpf_loop(1 << 20, wait, &until, 0);
+}
+
+SEC("tp_btf/memview_invalidate")
+int BPF_PROG(memview_invalidate, struct memview *view, struct inode *file, unsigned long first,
+	     unsigned long last, enum memview_cause cause)
+{
 	if (!file || file->i_ino != inode || (cause != MEMVIEW_CAUSE_WRITEBACK && !any_cause))
 		return 0;
 	if (__sync_add_and_fetch(&calls, 1) != stall_at)
 		return 0;
-	stalled = 1;
-	for (i = 0; i < 64 && !go && bpf_ktime_get_ns() < until; i++)
-		bpf_loop(1 << 20, wait, &until, 0);
+	stall();
+	return 0;
+}
+
+/* Or, if the test loads it: who has made a page dirty, and is to wait if there are too many. */
+SEC("?fentry/balance_dirty_pages_ratelimited")
+int BPF_PROG(balance, struct address_space *mapping)
+{
+	if (!stalled && mapping->host->i_ino == inode)
+		stall();
 	return 0;
 }
