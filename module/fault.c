@@ -37,13 +37,15 @@
 
 /*
  * One fault, over all its rounds: for the tracepoint when it began, if one
- * listens, and what it met; and whether the source has been asked for a huge
- * page: once is enough.
+ * listens, and what it met; whether the source has been asked for a huge page:
+ * once is enough; and the file of the view, if a source may drop the lock that
+ * the fault is under. With that lock goes what keeps the view, and this module.
  */
 struct fault_state {
 	u64 start;
 	enum memview_source_kind kind;
 	bool asked;
+	struct file *pin;
 };
 
 /* Under the layout's lock: has the range gone from the fault since? */
@@ -77,6 +79,60 @@ static int commit(struct memview_view *view, const struct memview_met *met,
 }
 
 /*
+ * Under the lock of the PTE. pte_offset_map_lock() would take it, but is not for
+ * modules. Return: 0, or -EBUSY if the PTE is of another page, or has gone.
+ */
+static int make_writable(const struct vm_fault *vmf, struct page *page,
+			 pgprot_t prot)
+{
+	struct mm_struct *mm = vmf->vma->vm_mm;
+	int err = -EBUSY;
+	spinlock_t *ptl;
+	pmd_t pmd;
+	pte_t *pte;
+
+	rcu_read_lock();
+	pmd = pmdp_get_lockless(vmf->pmd);
+	if (pmd_none(pmd) || pmd_leaf(pmd))
+		goto out;
+	ptl = pte_lockptr(mm, &pmd);
+	spin_lock(ptl);
+	pte = pte_offset_kernel(&pmd, vmf->address);
+	if (pmd_same(pmd, pmdp_get_lockless(vmf->pmd)) &&
+	    pte_present(ptep_get(pte)) &&
+	    pte_pfn(ptep_get(pte)) == page_to_pfn(page)) {
+		set_pte_at(mm, vmf->address, pte,
+			   pte_mkdirty(pte_mkyoung(mk_pte(page, prot))));
+		err = 0;
+	}
+	spin_unlock(ptl);
+out:
+	rcu_read_unlock();
+	return err;
+}
+
+/*
+ * As commit(), where the page is mapped already, for reading. If this fails the
+ * access faults again.
+ */
+static noinline int commit_write(struct memview_view *view,
+				 const struct memview_met *met,
+				 struct vm_fault *vmf, struct page *page)
+{
+	struct vm_area_struct vma = {};
+	int err = -EAGAIN;
+
+	memview_insertion_vma(&vma, vmf, met->range);
+	down_read(&view->layout.lock);
+	if (!has_changed(view, met, vmf)) {
+		memview_touch(met->range);
+		err = make_writable(vmf, page, vma.vm_page_prot);
+	}
+	up_read(&view->layout.lock);
+	return err;
+}
+
+/*
  * Have a page table for commit(). If there is none and the source has brought a
  * huge page: that is for fault_cached() to map, which finds it in the page cache.
  *
@@ -98,7 +154,7 @@ static vm_fault_t commit_result(const struct vm_fault *vmf, int err)
 {
 	switch (err) {
 	case 0:
-	case -EBUSY: /* another thread was faster; if it only read, or has more, */
+	case -EBUSY: /* another thread was faster; if it has more, */
 	case -EAGAIN: /* or after a change, the access faults again */
 		return VM_FAULT_DONE;
 	case -ENOMEM: /* or the page table went, and a huge page came */
@@ -122,12 +178,14 @@ static bool needs_mmap_lock(const struct memview_range *range,
 /* As memview_source_fault(). */
 static vm_fault_t ask_source(struct memview_view *view,
 			     struct memview_range *range, struct vm_fault *vmf,
-			     struct page **pagep)
+			     struct fault_state *state, struct page **pagep)
 {
 	struct address_space *mapping = range->source->vma.vm_file->f_mapping;
 	unsigned long before = READ_ONCE(mapping->nrpages);
 	vm_fault_t ret;
 
+	if ((vmf->flags & FAULT_FLAG_ALLOW_RETRY) && !state->pin)
+		state->pin = get_file(vmf->vma->vm_file);
 	if (needs_mmap_lock(range, vmf)) {
 		memview_vma_end_read(vmf->vma);
 		return VM_FAULT_RETRY;
@@ -142,14 +200,15 @@ static vm_fault_t ask_source(struct memview_view *view,
 /* The same for a source that wants to know of each page that is written. */
 static vm_fault_t ask_to_write(struct memview_view *view,
 			       struct memview_range *range,
-			       struct vm_fault *vmf, struct page **pagep)
+			       struct vm_fault *vmf, struct fault_state *state,
+			       struct page **pagep)
 {
 	struct address_space *mapping = range->source->vma.vm_file->f_mapping;
 	vm_fault_t ret, major = 0;
 
 	*pagep = memview_cached_page(range, vmf);
 	if (!*pagep) {
-		ret = ask_source(view, range, vmf, pagep);
+		ret = ask_source(view, range, vmf, state, pagep);
 		if (!(ret & VM_FAULT_LOCKED))
 			return ret;
 		major = ret & VM_FAULT_MAJOR;
@@ -193,13 +252,15 @@ static vm_fault_t fault_range(struct memview_view *view,
 	vm_fault_t ret;
 
 	if (write && range->source->vma.vm_ops->page_mkwrite)
-		ret = ask_to_write(view, range, vmf, &page);
+		ret = ask_to_write(view, range, vmf, state, &page);
 	else
-		ret = ask_source(view, range, vmf, &page);
+		ret = ask_source(view, range, vmf, state, &page);
 	if (!(ret & VM_FAULT_LOCKED))
 		return ret;
 	folio = page_folio(page);
 	*err = prepare(met, vmf, page, state) ?: commit(view, met, vmf, page);
+	if (unlikely(*err == -EBUSY) && write)
+		*err = commit_write(view, met, vmf, page);
 	/* If it is dirty, what says which parts are will learn from the PTE. */
 	if (write && !*err && !folio_test_dirty(folio))
 		folio_mark_dirty(folio);
@@ -253,22 +314,10 @@ static vm_fault_t fault_cached(struct memview_view *view, struct vm_fault *vmf,
 	return ret;
 }
 
-/*
- * The source may drop the lock that the fault is under. With it goes what keeps
- * the view, and this module: have the file that the client maps, as the core's
- * own faults do. Its last reference goes on the way back to user space.
- */
-static struct file *pin_if_unlocked(const struct vm_fault *vmf)
-{
-	if (!(vmf->flags & FAULT_FLAG_ALLOW_RETRY))
-		return NULL;
-	return get_file(vmf->vma->vm_file);
-}
-
 static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 			struct fault_state *state)
 {
-	struct file *written = NULL, *pin = NULL;
+	struct file *written = NULL;
 	vm_fault_t ret, major = 0;
 	struct memview_met met;
 	int err;
@@ -278,8 +327,6 @@ static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 		if (ret)
 			break;
 		err = 0;
-		if (!pin)
-			pin = pin_if_unlocked(vmf);
 		ret = fault_range(view, &met, vmf, state, &err);
 		major |= ret & VM_FAULT_MAJOR;
 		memview_range_put(met.range);
@@ -288,8 +335,9 @@ static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 		file_update_time(written);
 		fput(written);
 	}
-	if (pin)
-		fput(pin);
+	/* If it is the last, it goes when this task goes back to user space. */
+	if (state->pin)
+		fput(state->pin);
 	return ret | major;
 }
 
@@ -329,37 +377,17 @@ static vm_fault_t memview_fault(struct vm_fault *vmf)
 	return ret;
 }
 
-/* As memview_look_up(). */
-static vm_fault_t check(struct memview_view *view, const struct vm_fault *vmf)
-{
-	struct memview_met met;
-	vm_fault_t ret;
-
-	down_read(&view->layout.lock);
-	ret = memview_look_up(view, vmf, &met);
-	up_read(&view->layout.lock);
-	return ret;
-}
-
 /*
  * A write to a page that is mapped read-only. The core would make the PTE
  * writable after this, and the page dirty, and have the writer wait for its
  * file's storage, all of it with the view's file in hand: nothing would keep the
- * source from going meanwhile. So take the page away, and have it written to
- * like one that is not there.
+ * source from going meanwhile. So it finds all done by memview_fault(),
+ * which has hold of the source.
  */
 static vm_fault_t memview_mkwrite(struct vm_fault *vmf)
 {
-	struct memview_view *view = vmf->vma->vm_file->private_data;
-	struct fault_state state = state_begin();
-	vm_fault_t ret = check(view, vmf);
+	vm_fault_t ret = memview_fault(vmf);
 
-	if (!ret) {
-		memview_zap_vma(vmf->vma, vmf->address,
-				vmf->address + PAGE_SIZE);
-		ret = fault(view, vmf, &state);
-	}
-	state_end(&state, view, vmf, ret);
 	return ret & VM_FAULT_ERROR ? ret : ret | VM_FAULT_NOPAGE;
 }
 

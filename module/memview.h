@@ -414,11 +414,17 @@ void memview_was_asked(struct memview_view *view, const struct vm_fault *vmf,
 struct page *memview_cached_page(const struct memview_range *range,
 				 const struct vm_fault *vmf);
 
-/* Can what is cached be mapped without asking the source? */
+/*
+ * Can what is cached be mapped without asking the source? Not where it is mapped
+ * already, and is to become writable.
+ */
 static inline bool memview_may_map_cached(const struct memview_source *source,
 					  const struct vm_fault *vmf)
 {
-	return !(vmf->flags & FAULT_FLAG_WRITE) || source->cached_writable;
+	if (vmf->flags & FAULT_FLAG_WRITE)
+		return source->cached_writable &&
+		       !(vmf->flags & FAULT_FLAG_MKWRITE);
+	return true;
 }
 
 /* huge.c */

@@ -157,7 +157,7 @@ void memview_yield(struct memview_view *view)
 
 /**
  * memview_zap_vma - unmap a span of one mapping of a view
- * @vma: Client's VMA, locked. For writing: no fault undoes this.
+ * @vma: Client's VMA, locked for writing: no fault undoes this.
  * @start: First address.
  * @end: Address after the last.
  *
