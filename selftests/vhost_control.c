@@ -5,6 +5,9 @@
  */
 #include "vhost.h"
 
+#include <sys/socket.h>
+#include <sys/un.h>
+
 #define SIZE	(64 * PAGE)
 #define GUEST	GiB
 
@@ -224,6 +227,31 @@ TEST_F(control, says_what_it_needs)
 	EXPECT_EQ(0, proxy_says(&self->proxy, "cannot connect to the backend"));
 	EXPECT_EQ(0, vhost_closed(proxy_connect(&self->proxy)));
 	EXPECT_PAGES("wwww");
+}
+
+/* One that is stopped, and whose queue is full, is another process that listens. */
+TEST_F(control, fails_where_one_is_stuck)
+{
+	char command[256];
+	int i, sock;
+
+	ASSERT_EQ(0, kill(self->proxy.pid, SIGSTOP));
+	for (i = 0; i < 100; i++) {
+		struct sockaddr_un address = { .sun_family = AF_UNIX };
+
+		sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+		snprintf(address.sun_path, sizeof(address.sun_path), "%s", self->proxy.frontend);
+		if (connect(sock, (struct sockaddr *)&address, sizeof(address)))
+			break;
+	}
+	EXPECT_GT(100, i);
+	snprintf(command, sizeof(command),
+		 "timeout 10 memview-vhost-user --frontend %s --backend x 2>&1",
+		 self->proxy.frontend);
+	EXPECT_EQ(1, status_of(command, self->out, sizeof(self->out)));
+	EXPECT_SAID("another process does");
+	EXPECT_EQ(0, access(self->proxy.frontend, F_OK));
+	ASSERT_EQ(0, kill(self->proxy.pid, SIGCONT));
 }
 
 /* Killed: its socket is in the way, and nobody listens to it. */

@@ -19,6 +19,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "vhost_user.h"
@@ -27,6 +28,8 @@
 /* Operators that have connected and not asked yet. */
 #define ASKING_MAX 16
 #define MOST_GRACE 3600000
+/* So long sessions may take to end when they are told to. */
+#define END_MS 5000
 
 const char *argp_program_version = "memview-vhost-user " MEMVIEW_VERSION;
 
@@ -170,36 +173,6 @@ static const struct argp argp = {
 	.args_doc = "[COMMAND...]",
 	.doc = doc,
 };
-
-/* A socket that nobody listens to any more is in the way. */
-static void remove_stale(const char *path, int type,
-			 const struct sockaddr_un *address)
-{
-	int sock = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
-	struct stat stat;
-
-	if (!lstat(path, &stat) && S_ISSOCK(stat.st_mode) &&
-	    connect(sock, (const struct sockaddr *)address, sizeof(*address)) &&
-	    errno == ECONNREFUSED)
-		unlink(path);
-	close(sock);
-}
-
-static int listen_at(const char *path, int type)
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int sock = socket(AF_UNIX, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	remove_stale(path, type, &address);
-	if (sock >= 0 &&
-	    !bind(sock, (struct sockaddr *)&address, sizeof(address)) &&
-	    !listen(sock, 16))
-		return sock;
-	say(0, "cannot listen at %s: %s%s", path, strerror(errno),
-	    errno == EADDRINUSE ? " (another process does)" : "");
-	exit(EXIT_FAILURE);
-}
 
 /* Does the module work here? Better to know now than with the first region. */
 static void check_device(void)
@@ -363,19 +336,69 @@ static void bury(struct proxy *proxy)
 	}
 }
 
-/* Sessions end when they hear nothing from here. Wait until they have. */
-static void end_all(struct proxy *proxy)
+static bool has_children(const struct proxy *proxy)
 {
 	unsigned int i;
 
 	for (i = 0; i < SESSIONS_MAX; i++)
 		if (proxy->children[i].pid)
-			close(proxy->children[i].sock);
-	while (wait(NULL) > 0)
-		;
-	unlink(proxy->options.frontend);
-	if (proxy->options.control)
+			return true;
+	return false;
+}
+
+static void remove_sockets(const struct proxy *proxy)
+{
+	if (proxy->listener >= 0)
+		unlink(proxy->options.frontend);
+	if (proxy->control >= 0)
 		unlink(proxy->options.control);
+}
+
+static int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/*
+ * Sessions end when they hear nothing from here. One that is stuck is killed:
+ * then the kernel takes back what it has lent.
+ */
+static void end_all(struct proxy *proxy)
+{
+	int64_t end = now_ms() + END_MS, left;
+	struct signalfd_siginfo info;
+	unsigned int i;
+
+	for (i = 0; i < SESSIONS_MAX; i++) {
+		struct child *child = &proxy->children[i];
+
+		if (child->pid)
+			close(child->sock);
+		child->sock = -1;
+	}
+	for (bury(proxy); has_children(proxy); bury(proxy)) {
+		struct pollfd fd = { proxy->signal, POLLIN, 0 };
+
+		left = end - now_ms();
+		if (left <= 0)
+			break;
+		if (poll(&fd, 1, left) == 1)
+			read(proxy->signal, &info, sizeof(info));
+	}
+	for (i = 0; i < SESSIONS_MAX; i++) {
+		struct child *child = &proxy->children[i];
+
+		if (!child->pid)
+			continue;
+		say(child->id, "does not end within %d s: it is killed",
+		    END_MS / 1000);
+		kill(child->pid, SIGKILL);
+		waitpid(child->pid, NULL, 0);
+	}
+	remove_sockets(proxy);
 }
 
 static void serve(struct proxy *proxy)
@@ -413,6 +436,17 @@ static void serve(struct proxy *proxy)
 	}
 }
 
+static int listen_or_exit(const char *path, int type)
+{
+	int sock = listen_at(path, type);
+
+	if (sock >= 0)
+		return sock;
+	say(0, "cannot listen at %s: %s%s", path, strerror(-sock),
+	    sock == -EADDRINUSE ? " (another process does)" : "");
+	exit(EXIT_FAILURE);
+}
+
 /* A region takes two file descriptors. */
 static void raise_limit(void)
 {
@@ -426,7 +460,7 @@ static void raise_limit(void)
 
 int main(int argc, char **argv)
 {
-	static struct proxy proxy = { .control = -1 };
+	static struct proxy proxy = { .listener = -1, .control = -1 };
 	struct arguments arguments = {};
 	mode_t mask;
 
@@ -448,10 +482,10 @@ int main(int argc, char **argv)
 	/* Who may take memory from others: nobody else, if nobody says so. */
 	mask = umask(0077);
 	if (proxy.options.control)
-		proxy.control =
-			listen_at(proxy.options.control, SOCK_SEQPACKET);
+		proxy.control = listen_or_exit(proxy.options.control,
+					       SOCK_SEQPACKET);
 	umask(mask);
-	proxy.listener = listen_at(proxy.options.frontend, SOCK_STREAM);
+	proxy.listener = listen_or_exit(proxy.options.frontend, SOCK_STREAM);
 	say(0, "listening at %s", proxy.options.frontend);
 	serve(&proxy);
 	end_all(&proxy);

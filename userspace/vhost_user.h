@@ -139,6 +139,10 @@ int memory_restrict(struct memory *memory, const struct span *span);
 uint64_t memory_take_back(struct memory *memory);
 uint64_t view_id(int view);
 
+/* vhost_user_socket.c */
+int connect_to(const char *path, int type);
+int listen_at(const char *path, int type);
+
 /* vhost_user_session.c */
 int session_run(const struct options *options, unsigned int id, int frontend,
 		int control);

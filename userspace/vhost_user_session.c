@@ -14,11 +14,13 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "vhost_user.h"
+
+/* How soon a backend that accepts nobody is asked again. */
+#define RETRY_MS 50
 
 /**
  * struct session - one frontend and its backend
@@ -53,25 +55,6 @@ void say(unsigned int session, const char *format, ...)
 			text);
 	else
 		fprintf(stderr, "memview-vhost-user: %s\n", text);
-}
-
-static int connect_backend(const char *path, char why[VU_WHY_MAX])
-{
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
-	int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-	snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
-	if (sock >= 0 &&
-	    !connect(sock, (struct sockaddr *)&address, sizeof(address)))
-		return sock;
-	snprintf(why, VU_WHY_MAX, "cannot connect to the backend: %s%s",
-		 strerror(errno),
-		 errno == ENOENT || errno == ECONNREFUSED ?
-			 " (is it running?)" :
-			 "");
-	if (sock >= 0)
-		close(sock);
-	return -1;
 }
 
 /*
@@ -324,6 +307,72 @@ static void give_grace(struct session *session)
 	}
 }
 
+/*
+ * Serve operators for so long, or until the frontend has what is waited for, or
+ * has gone. Which of these is the answer; negative: the session ends.
+ */
+static int attend(struct session *session, short events, int timeout,
+		  char why[VU_WHY_MAX])
+{
+	struct pollfd fds[] = { { session->frontend, events, 0 },
+				{ session->control, POLLIN, 0 } };
+
+	if (poll(fds, 2, timeout) < 0 && errno != EINTR) {
+		snprintf(why, VU_WHY_MAX, "poll: %s", strerror(errno));
+		return -1;
+	}
+	if (fds[1].revents &&
+	    !control_serve(&session->memory, session->id, session->control)) {
+		snprintf(why, VU_WHY_MAX, "told to end");
+		return -1;
+	}
+	return fds[0].revents;
+}
+
+static bool connect_backend(struct session *session, char why[VU_WHY_MAX])
+{
+	const char *path = session->options->backend;
+	bool said = false;
+	int ready;
+
+	*why = '\0';
+	while ((session->backend = connect_to(path, SOCK_STREAM)) == -EAGAIN) {
+		if (!said)
+			say(session->id,
+			    "%s: the backend accepts no connection: waiting until it does",
+			    path);
+		said = true;
+		ready = attend(session, 0, RETRY_MS, why);
+		if (ready > 0)
+			hung_up(session, VU_TO_BACKEND, why);
+		if (ready)
+			return false;
+	}
+	if (session->backend >= 0)
+		return true;
+	say(session->id, "%s: cannot connect to the backend: %s%s", path,
+	    strerror(-session->backend),
+	    session->backend == -ENOENT || session->backend == -ECONNREFUSED ?
+		    " (is it running?)" :
+		    "");
+	return false;
+}
+
+/* False: there is none. Why is said already if @why is empty. */
+static bool begin(struct session *session, char why[VU_WHY_MAX])
+{
+	const struct options *options = session->options;
+	struct link *link = session->link;
+
+	if ((options->policy && !policy_holds(options->policy, why)) ||
+	    !connect_backend(session, why))
+		return false;
+	link[VU_TO_BACKEND].from = link[VU_TO_FRONTEND].to = session->frontend;
+	link[VU_TO_BACKEND].to = link[VU_TO_FRONTEND].from = session->backend;
+	say(session->id, "begins");
+	return true;
+}
+
 /**
  * session_run - all of a session, in a process of its own
  * @options: Of the command line.
@@ -351,20 +400,11 @@ int session_run(const struct options *options, unsigned int id, int frontend,
 	};
 	for (way = 0; way < VU_WAYS; way++)
 		session.link[way].from = -1;
-	if (options->policy && !policy_holds(options->policy, why)) {
-		say(id, "%s", why);
+	if (!begin(&session, why)) {
+		if (*why)
+			say(id, "%s", why);
 		return EXIT_FAILURE;
 	}
-	session.backend = connect_backend(options->backend, why);
-	if (session.backend < 0) {
-		say(id, "%s: %s", options->backend, why);
-		return EXIT_FAILURE;
-	}
-	session.link[VU_TO_BACKEND].from = session.link[VU_TO_FRONTEND].to =
-		frontend;
-	session.link[VU_TO_BACKEND].to = session.link[VU_TO_FRONTEND].from =
-		session.backend;
-	say(id, "begins");
 	relay(&session, why);
 	if (options->grace && session.frontend_left)
 		give_grace(&session);

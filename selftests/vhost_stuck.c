@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vhost_stuck.c - peers and sessions that are stuck keep
+ * neither operators waiting, nor other sessions, nor the end of the proxy
+ */
+#include "vhost.h"
+
+#include <sys/socket.h>
+
+#define SIZE	(16 * PAGE)
+#define NR	5
+
+static const struct vhost_region region = { GiB, SIZE, 0x7f0000000000, 0 };
+
+FIXTURE(stuck)
+{
+	struct klog klog;
+	int memfd;
+};
+
+FIXTURE_SETUP(stuck)
+{
+	ASSERT_LE(0, klog_start(&self->klog));
+	self->memfd = memfd_filled(SIZE, 1);
+}
+
+FIXTURE_TEARDOWN(stuck)
+{
+	EXPECT_KLOG_CLEAN(&self->klog);
+}
+
+static uint64_t seconds_since(uint64_t start)
+{
+	return (now_ns() - start) / 1000000000;
+}
+
+/* Wait until the list has @text, or has it no more. */
+static bool lists(struct vhost_proxy *proxy, const char *text, bool expected)
+{
+	char out[4096];
+	int i;
+
+	for (i = 0; i < 100; i++, sleep_ms(50))
+		if (!proxy_control(proxy, "list", out, sizeof(out)) && !strstr(out, text) == !expected)
+			return true;
+	printf("# list: %s\n", out);
+	return false;
+}
+
+/* It listens, and of those that connect one is let in: the others wait. */
+static int start_with_full_backend(struct vhost_proxy *proxy, int frontends[NR])
+{
+	int i, err = proxy_start(proxy, "");
+
+	if (err || listen(proxy->listener, 0))
+		return err ?: -errno;
+	for (i = 0; i < NR; i++) {
+		frontends[i] = proxy_connect(proxy);
+		err = frontends[i] < 0 ? frontends[i] : vhost_send_u64(frontends[i], SET_FEATURES, 0, i);
+		if (err)
+			return err;
+	}
+	sleep_ms(500);
+	return 0;
+}
+
+TEST_F_TIMEOUT(stuck, backend_that_does_not_accept, 60)
+{
+	struct vhost_proxy proxy;
+	int frontends[NR], i;
+	char out[4096], name[32];
+	uint64_t start;
+
+	ASSERT_EQ(0, start_with_full_backend(&proxy, frontends));
+	start = now_ns();
+	EXPECT_EQ(0, proxy_control(&proxy, "list", out, sizeof(out))) TH_LOG("%s", out);
+	EXPECT_EQ(0, proxy_control(&proxy, "revoke all", out, sizeof(out))) TH_LOG("%s", out);
+	EXPECT_GT(5, seconds_since(start));
+	EXPECT_EQ(0, proxy_says(&proxy, "the backend accepts no connection"));
+	for (i = 0; i < NR; i++) {
+		snprintf(name, sizeof(name), "session %d,", i + 1);
+		EXPECT_TRUE(lists(&proxy, name, true));
+		if (i < 2)
+			continue;
+		close(frontends[i]);
+		EXPECT_TRUE(lists(&proxy, name, false));
+	}
+	start = now_ns();
+	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
+	EXPECT_GT(4, seconds_since(start));
+}
+
+/* Once it does, all are served. */
+TEST_F_TIMEOUT(stuck, backend_that_accepts_late, 60)
+{
+	struct vhost_proxy proxy;
+	struct vhost_message got;
+	int frontends[NR], i, sock, seen = 0;
+
+	ASSERT_EQ(0, start_with_full_backend(&proxy, frontends));
+	for (i = 0; i < NR; i++) {
+		sock = accept4(proxy.listener, NULL, NULL, SOCK_CLOEXEC);
+		ASSERT_EQ(0, vhost_receive(sock, &got));
+		EXPECT_EQ(SET_FEATURES, got.request);
+		seen |= 1 << got.u64;
+	}
+	EXPECT_EQ((1 << NR) - 1, seen);
+	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
+}
+
+/* It hears of no end: it is killed, and the kernel takes back what it has lent. */
+TEST_F_TIMEOUT(stuck, session_that_is_stopped, 60)
+{
+	struct vhost_proxy proxy;
+	struct vhost_pair pair;
+	uint64_t word;
+	int view;
+	char *map;
+
+	ASSERT_EQ(0, proxy_start(&proxy, ""));
+	ASSERT_EQ(0, pair_open(&proxy, &pair));
+	ASSERT_EQ(0, vhost_add(&pair, &region, self->memfd, &view));
+	map = view_mmap(view, SIZE, PROT_RW, 0);
+	EXPECT_EQ(0, probe_read(map, &word));
+	ASSERT_EQ(0, kill(proxy_session(&proxy), SIGSTOP));
+	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
+	EXPECT_EQ(SIGBUS, probe_read(map, &word));
+	EXPECT_EQ(0, vhost_closed(pair.backend));
+}
+
+TEST_HARNESS_MAIN
