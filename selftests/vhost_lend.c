@@ -5,6 +5,8 @@
  */
 #include "vhost.h"
 
+#include <sys/socket.h>
+
 /* Where guest memory is: two regions of one memfd, the second beyond 4 GiB. */
 #define LOW_SIZE	(16 * PAGE)
 #define HIGH		(5 * GiB)
@@ -376,6 +378,41 @@ TEST_F(lend, gives_grace)
 		if (!quick)
 			close(pair.backend);
 	}
+	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
+}
+
+/* It is told on both sockets: one that waits for an answer on the second waits no more. */
+TEST_F(lend, gives_grace_on_both_sockets)
+{
+	struct vhost_message got, message = {
+		.request = SET_BACKEND_REQ_FD, .flags = FLAG_VERSION, .nr_fds = 1,
+	};
+	struct vhost_proxy proxy;
+	struct vhost_pair pair;
+	uint64_t start;
+	int requests[2];
+
+	ASSERT_EQ(0, proxy_start(&proxy, "--grace 15000"));
+	ASSERT_EQ(0, pair_open(&proxy, &pair));
+	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, requests));
+	message.fds[0] = requests[1];
+	ASSERT_EQ(0, vhost_send(pair.frontend, &message));
+	close(requests[1]);
+	ASSERT_EQ(0, vhost_receive(pair.backend, &got));
+	ASSERT_EQ(1, got.nr_fds);
+	requests[1] = got.fds[0];
+	/* CONFIG_CHANGE_MSG. */
+	ASSERT_EQ(0, vhost_send_empty(requests[1], 2, FLAG_NEED_REPLY));
+	ASSERT_EQ(0, vhost_receive(requests[0], &got));
+	start = now_ns();
+	close(pair.frontend);
+	EXPECT_EQ(0, vhost_closed(requests[1]));
+	EXPECT_GT(7000000000, now_ns() - start);
+	EXPECT_EQ(-1, send(requests[1], &got, 12, MSG_NOSIGNAL));
+	EXPECT_EQ(NULL, strstr(proxy_log(&proxy), "taken back"));
+	EXPECT_EQ(0, vhost_closed(pair.backend));
+	close(pair.backend);
+	EXPECT_EQ(0, proxy_says(&proxy, "taken back"));
 	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
 }
 

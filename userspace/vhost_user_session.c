@@ -291,6 +291,9 @@ static void give_grace(struct session *session)
 	int left = session->options->grace;
 
 	shutdown(session->backend, SHUT_WR);
+	/* It may wait for an answer there, which nobody will give. */
+	if (session->backend_req >= 0)
+		shutdown(session->backend_req, SHUT_RDWR);
 	clock_gettime(CLOCK_MONOTONIC, &start);
 	while (left > 0 && poll(fds, 2, left) > 0) {
 		if (fds[0].revents && recv(session->backend, waste,
