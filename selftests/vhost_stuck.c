@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vhost_stuck.c - peers and sessions that are stuck keep
+ * vhost_stuck.c - peers and sessions that are stuck or killed keep
  * neither operators waiting, nor other sessions, nor the end of the proxy
  */
 #include "vhost.h"
@@ -126,6 +126,33 @@ TEST_F_TIMEOUT(stuck, session_that_is_stopped, 60)
 	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
 	EXPECT_EQ(SIGBUS, probe_read(map, &word));
 	EXPECT_EQ(0, vhost_closed(pair.backend));
+}
+
+/* What reports go to has gone, and there is something to report. */
+TEST_F(stuck, reports_that_nobody_reads)
+{
+	struct vhost_proxy proxy;
+	struct vhost_pair pairs[2];
+	struct vhost_message got;
+	char text[4096];
+	int reports[2];
+
+	ASSERT_EQ(0, pipe2(reports, O_CLOEXEC));
+	ASSERT_EQ(9, dup2(reports[1], 9));
+	close(reports[1]);
+	ASSERT_EQ(0, proxy_start(&proxy, "2>&9"));
+	close(9);
+	/* Its first line. */
+	ASSERT_LT(0, read(reports[0], text, sizeof(text)));
+	close(reports[0]);
+	ASSERT_EQ(0, pair_open(&proxy, &pairs[0]));
+	ASSERT_EQ(0, kill(proxy_session(&proxy), SIGKILL));
+	ASSERT_EQ(0, vhost_closed(pairs[0].backend));
+	sleep_ms(200);
+	ASSERT_EQ(0, pair_open(&proxy, &pairs[1]));
+	ASSERT_EQ(0, vhost_send_empty(pairs[1].frontend, GET_FEATURES, 0));
+	EXPECT_EQ(0, vhost_receive(pairs[1].backend, &got));
+	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
 }
 
 TEST_HARNESS_MAIN

@@ -221,7 +221,6 @@ static int begin_session(struct proxy *proxy, unsigned int id, int frontend,
 	/* The main process takes these, and ends the sessions in good order. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
-	signal(SIGPIPE, SIG_IGN);
 	return session_run(&proxy->options, id, frontend, control);
 }
 
@@ -469,6 +468,8 @@ int main(int argc, char **argv)
 	if (arguments.nr_words)
 		return control_main(arguments.options.control,
 				    arguments.nr_words, arguments.words);
+	/* That nobody reads what is reported here ends no session. */
+	signal(SIGPIPE, SIG_IGN);
 	proxy.options = arguments.options;
 	memset(proxy.asking, -1, sizeof(proxy.asking));
 	check_device();
