@@ -1,14 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vhost_stuck.c - peers and sessions that are stuck or killed keep
+ * vhost_stuck.c - peers and sessions that are stuck, busy or killed keep
  * neither operators waiting, nor other sessions, nor the end of the proxy
  */
 #include "vhost.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #define SIZE	(16 * PAGE)
 #define NR	5
+#define MESSAGES 200
 
 static const struct vhost_region region = { GiB, SIZE, 0x7f0000000000, 0 };
 
@@ -152,6 +156,56 @@ TEST_F(stuck, reports_that_nobody_reads)
 	ASSERT_EQ(0, pair_open(&proxy, &pairs[1]));
 	ASSERT_EQ(0, vhost_send_empty(pairs[1].frontend, GET_FEATURES, 0));
 	EXPECT_EQ(0, vhost_receive(pairs[1].backend, &got));
+	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
+}
+
+/* An operator's "list" of which the session knows when this returns, and has not answered. */
+static int ask_list(struct vhost_proxy *proxy)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0), left = 1;
+	const char request[32] = "";
+
+	snprintf(address.sun_path, sizeof(address.sun_path), "%s", proxy->control);
+	if (connect(sock, (struct sockaddr *)&address, sizeof(address)) ||
+	    send(sock, request, sizeof(request), 0) < 0)
+		return -errno;
+	/* The main process does nothing else before it has passed on what it took. */
+	while (!ioctl(sock, SIOCOUTQ, &left) && left)
+		sleep_ms(1);
+	return sock;
+}
+
+/*
+ * The session is told to end while many messages wait: it looks up from them.
+ * It is stopped until all is prepared, and as it is at rest then, serves the
+ * list first: after that come messages, in any case.
+ */
+TEST_F(stuck, frontend_that_sends_all_the_time)
+{
+	struct vhost_proxy proxy;
+	struct vhost_pair pair;
+	struct vhost_message got;
+	int i, sock, relayed = 0;
+	pid_t session;
+
+	ASSERT_EQ(0, proxy_start(&proxy, ""));
+	ASSERT_EQ(0, pair_open(&proxy, &pair));
+	session = proxy_session(&proxy);
+	sleep_ms(200);
+	ASSERT_EQ(0, kill(session, SIGSTOP));
+	sock = ask_list(&proxy);
+	ASSERT_LE(0, sock);
+	for (i = 0; i < MESSAGES; i++)
+		ASSERT_EQ(0, vhost_send_u64(pair.frontend, SET_FEATURES, 0, i));
+	ASSERT_EQ(0, kill(proxy.pid, SIGTERM));
+	/* It has closed its end of what the session hears it by. */
+	sleep_ms(500);
+	ASSERT_EQ(0, kill(session, SIGCONT));
+	while (!vhost_receive(pair.backend, &got))
+		relayed++;
+	EXPECT_LT(0, relayed);
+	EXPECT_GT(MESSAGES, relayed);
 	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
 }
 

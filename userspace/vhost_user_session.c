@@ -19,6 +19,8 @@
 
 #include "vhost_user.h"
 
+/* A message is read and written: so many of them, then others have their turn. */
+#define TURN (2 * 64)
 /* How soon a backend that accepts nobody is asked again. */
 #define RETRY_MS 50
 
@@ -180,16 +182,21 @@ static void hung_up(struct session *session, enum vu_way way,
 		 way == VU_TO_BACKEND ? "frontend" : "backend");
 }
 
-/* Move what can be moved. False: the session ends. */
+/*
+ * Move what can be moved, but not for ever, lest operators and other directions
+ * wait for one that is busy. What is left is in the socket or is a whole
+ * message, so poll() knows of it. False: the session ends.
+ */
 static bool run_link(struct session *session, enum vu_way way,
 		     char why[VU_WHY_MAX])
 {
 	struct link *link = &session->link[way];
 	enum link_state state = LINK_READY;
+	unsigned int steps;
 
 	if (link->from < 0)
 		return true;
-	while (state == LINK_READY) {
+	for (steps = 0; state == LINK_READY && steps < TURN; steps++) {
 		if (link->full) {
 			state = link_write(link, why);
 		} else {
@@ -198,7 +205,7 @@ static bool run_link(struct session *session, enum vu_way way,
 				state = LINK_BROKEN;
 		}
 	}
-	if (state == LINK_WAITS)
+	if (state == LINK_WAITS || state == LINK_READY)
 		return true;
 	if (state == LINK_CLOSED && way >= VU_BACKEND_REQUEST) {
 		/* The second socket may go, and the session go on. */
