@@ -114,6 +114,7 @@ int proxy_control(struct vhost_proxy *proxy, const char *command, char *out, siz
 /* As a frontend; the test is not the backend of that. */
 int proxy_connect(struct vhost_proxy *proxy);
 
+/* It has begun when this returns: the frontend has sent SET_OWNER, and the backend got it. */
 int pair_open(struct vhost_proxy *proxy, struct vhost_pair *pair);
 void pair_close(struct vhost_pair *pair);
 

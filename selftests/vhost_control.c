@@ -207,6 +207,15 @@ static int status_of(const char *command, char *out, size_t size)
 	return WEXITSTATUS(status);
 }
 
+/* A frontend that asks for something: that is when a session begins. */
+static int speak(struct vhost_proxy *proxy)
+{
+	int sock = proxy_connect(proxy);
+
+	vhost_send_empty(sock, SET_OWNER, 0);
+	return sock;
+}
+
 TEST_F(control, says_what_it_needs)
 {
 	char command[256];
@@ -223,10 +232,41 @@ TEST_F(control, says_what_it_needs)
 
 	/* No backend: the frontend hears of it at once, and the next one is served. */
 	unlink(self->proxy.backend);
-	EXPECT_EQ(0, vhost_closed(proxy_connect(&self->proxy)));
+	EXPECT_EQ(0, vhost_closed(speak(&self->proxy)));
 	EXPECT_EQ(0, proxy_says(&self->proxy, "cannot connect to the backend"));
-	EXPECT_EQ(0, vhost_closed(proxy_connect(&self->proxy)));
+	EXPECT_EQ(0, vhost_closed(speak(&self->proxy)));
 	EXPECT_PAGES("wwww");
+}
+
+/* It leaves nothing behind, and is no frontend of the one that runs. */
+TEST_F(control, fails_without_a_trace)
+{
+	char command[256], control[64];
+	int sock;
+
+	snprintf(control, sizeof(control), "%s/second", self->proxy.dir);
+	snprintf(command, sizeof(command),
+		 "memview-vhost-user --frontend %s --backend x --control %s 2>&1",
+		 self->proxy.frontend, control);
+	EXPECT_EQ(1, status_of(command, self->out, sizeof(self->out)));
+	EXPECT_SAID("another process does");
+	EXPECT_EQ(-1, access(control, F_OK));
+	sleep_ms(200);
+	EXPECT_EQ(NULL, strstr(proxy_log(&self->proxy), "session 2")) {
+		TH_LOG("%s", proxy_log(&self->proxy));
+	}
+	/* Nobody has connected to the backend either. */
+	fcntl(self->proxy.listener, F_SETFL, O_NONBLOCK);
+	EXPECT_EQ(-1, accept(self->proxy.listener, NULL, NULL));
+	fcntl(self->proxy.listener, F_SETFL, 0);
+	/* What runs goes on, as do frontends that begin later than they connect. */
+	EXPECT_PAGES("wwww");
+	sock = proxy_connect(&self->proxy);
+	sleep_ms(100);
+	CONTROL(0, "list");
+	EXPECT_SAID("session 3, ");
+	EXPECT_EQ(0, vhost_send_empty(sock, SET_OWNER, 0));
+	EXPECT_EQ(0, proxy_says(&self->proxy, "session 3: begins"));
 }
 
 /* One that is stopped, and whose queue is full, is another process that listens. */
@@ -282,13 +322,13 @@ TEST_F(control, requires_a_policy)
 	int view, i, status = 1;
 
 	ASSERT_EQ(0, proxy_start(&proxy, "--policy memfd-only"));
-	EXPECT_EQ(0, vhost_closed(proxy_connect(&proxy)));
+	EXPECT_EQ(0, vhost_closed(speak(&proxy)));
 	EXPECT_EQ(0, proxy_says(&proxy, "the policy 'memfd-only' is not attached"));
 	system("memviewctl policy load --audit memfd-only >/dev/null & echo $! >/tmp/policy");
 	for (i = 0; status && i < 100; i++, sleep_ms(100))
 		status = system("memviewctl policy list | grep -q memfd-only");
 	ASSERT_EQ(0, status);
-	EXPECT_EQ(0, vhost_closed(proxy_connect(&proxy)));
+	EXPECT_EQ(0, vhost_closed(speak(&proxy)));
 	EXPECT_EQ(0, proxy_says(&proxy, "does not enforce: it audits"));
 	system("kill $(cat /tmp/policy)");
 	for (i = 0; !status && i < 100; i++, sleep_ms(100))

@@ -218,15 +218,26 @@ int proxy_connect(struct vhost_proxy *proxy)
 
 int pair_open(struct vhost_proxy *proxy, struct vhost_pair *pair)
 {
+	struct vhost_message got;
+	int err;
+
+	pair->backend = -1;
 	pair->frontend = unix_socket(proxy->frontend, false);
 	if (pair->frontend < 0)
 		return pair->frontend;
+	/* For one that says nothing there is no backend. */
+	err = vhost_send_empty(pair->frontend, SET_OWNER, 0);
+	if (err)
+		return err;
 	if (wait_readable(proxy->listener)) {
 		printf("# it has said: %s\n", proxy_log(proxy));
 		return -ETIMEDOUT;
 	}
 	pair->backend = accept4(proxy->listener, NULL, NULL, SOCK_CLOEXEC);
-	return pair->backend < 0 ? -errno : 0;
+	if (pair->backend < 0)
+		return -errno;
+	err = vhost_receive(pair->backend, &got);
+	return err ?: got.request == SET_OWNER ? 0 : -EPROTO;
 }
 
 void pair_close(struct vhost_pair *pair)

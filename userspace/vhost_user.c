@@ -435,7 +435,7 @@ static void serve(struct proxy *proxy)
 	}
 }
 
-static int listen_or_exit(const char *path, int type)
+static int listen_or_exit(const struct proxy *proxy, const char *path, int type)
 {
 	int sock = listen_at(path, type);
 
@@ -443,6 +443,7 @@ static int listen_or_exit(const char *path, int type)
 		return sock;
 	say(0, "cannot listen at %s: %s%s", path, strerror(-sock),
 	    sock == -EADDRINUSE ? " (another process does)" : "");
+	remove_sockets(proxy);
 	exit(EXIT_FAILURE);
 }
 
@@ -483,10 +484,11 @@ int main(int argc, char **argv)
 	/* Who may take memory from others: nobody else, if nobody says so. */
 	mask = umask(0077);
 	if (proxy.options.control)
-		proxy.control = listen_or_exit(proxy.options.control,
+		proxy.control = listen_or_exit(&proxy, proxy.options.control,
 					       SOCK_SEQPACKET);
 	umask(mask);
-	proxy.listener = listen_or_exit(proxy.options.frontend, SOCK_STREAM);
+	proxy.listener =
+		listen_or_exit(&proxy, proxy.options.frontend, SOCK_STREAM);
 	say(0, "listening at %s", proxy.options.frontend);
 	serve(&proxy);
 	end_all(&proxy);

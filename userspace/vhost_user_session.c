@@ -339,6 +339,28 @@ static int attend(struct session *session, short events, int timeout,
 	return fds[0].revents;
 }
 
+/*
+ * The frontend speaks first. One that does not, such as somebody who tries
+ * whether anyone listens, is no reason to bother the backend.
+ */
+static bool await_request(struct session *session, char why[VU_WHY_MAX])
+{
+	int ready = 0;
+	char byte;
+
+	while (!ready)
+		ready = attend(session, POLLIN, -1, why);
+	if (ready < 0)
+		return false;
+	if (recv(session->frontend, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
+		return true;
+	hung_up(session, VU_TO_BACKEND, why);
+	/* Nothing has begun, and nothing is to be reported. */
+	if (!session->options->verbose)
+		*why = '\0';
+	return false;
+}
+
 static bool connect_backend(struct session *session, char why[VU_WHY_MAX])
 {
 	const char *path = session->options->backend;
@@ -374,7 +396,8 @@ static bool begin(struct session *session, char why[VU_WHY_MAX])
 	const struct options *options = session->options;
 	struct link *link = session->link;
 
-	if ((options->policy && !policy_holds(options->policy, why)) ||
+	if (!await_request(session, why) ||
+	    (options->policy && !policy_holds(options->policy, why)) ||
 	    !connect_backend(session, why))
 		return false;
 	link[VU_TO_BACKEND].from = link[VU_TO_FRONTEND].to = session->frontend;
