@@ -5,6 +5,7 @@
  */
 #include "vhost.h"
 
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/vfs.h>
 
@@ -225,6 +226,21 @@ TEST_F(hostile, brings_what_cannot_be_lent)
 		pair_close(&self->pair);
 		ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
 	}
+}
+
+/* A session that may open no more files says that, and not that there were too many. */
+TEST_F(hostile, sends_files_that_do_not_fit)
+{
+	const struct rlimit none = { 3, 3 };
+	struct vhost_message message = {
+		.request = SET_VRING_KICK, .flags = FLAG_VERSION, .size = 8, .nr_fds = 1,
+		.fds = { self->memfd },
+	};
+
+	ASSERT_EQ(0, prlimit(proxy_session(&self->proxy), RLIMIT_NOFILE, &none, NULL));
+	ASSERT_EQ(0, vhost_send(self->pair.frontend, &message));
+	EXPECT_EQ(0, vhost_closed(self->pair.backend));
+	EXPECT_EQ(0, proxy_says(&self->proxy, "withheld file descriptors"));
 }
 
 TEST_F(hostile, announces_more_than_there_may_be)

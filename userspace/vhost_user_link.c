@@ -34,8 +34,9 @@ void link_drop(struct link *link)
 	link->full = false;
 }
 
-/* False: there are too many. All are taken or closed. */
-static bool take_fds(struct vu_message *message, struct msghdr *msg)
+/* False: not all could be taken. Those that are not are closed. */
+static bool take_fds(struct vu_message *message, struct msghdr *msg,
+		     char why[VU_WHY_MAX])
 {
 	struct cmsghdr *header;
 	bool fit = true;
@@ -59,6 +60,15 @@ static bool take_fds(struct vu_message *message, struct msghdr *msg)
 			}
 		}
 	}
+	if (!fit)
+		snprintf(why, VU_WHY_MAX,
+			 "a message with more than %d file descriptors",
+			 VU_FDS_MAX);
+	else if (msg->msg_flags & MSG_CTRUNC)
+		/* There was room for all that the kernel passes. */
+		snprintf(
+			why, VU_WHY_MAX,
+			"the kernel withheld file descriptors of a message: too many open files? (ulimit -Hn)");
 	return fit && !(msg->msg_flags & MSG_CTRUNC);
 }
 
@@ -102,13 +112,7 @@ static enum link_state read_some(struct link *link, char why[VU_WHY_MAX])
 		return LINK_BROKEN;
 	}
 	link->done += got;
-	if (!take_fds(&link->message, &msg)) {
-		snprintf(why, VU_WHY_MAX,
-			 "a message with more than %d file descriptors",
-			 VU_FDS_MAX);
-		return LINK_BROKEN;
-	}
-	return LINK_READY;
+	return take_fds(&link->message, &msg, why) ? LINK_READY : LINK_BROKEN;
 }
 
 /**
