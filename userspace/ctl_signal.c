@@ -2,6 +2,7 @@
 /*
  * ctl_signal.c - SIGINT and SIGTERM end what runs for long; a second one kills
  */
+#include <poll.h>
 #include <signal.h>
 #include <time.h>
 
@@ -31,15 +32,26 @@ bool is_stopped(void)
 	return stopped;
 }
 
-/* Return: false if a signal says stop. */
+/*
+ * Return: false if a signal says stop. None is missed: they are let through
+ * while this sleeps, not between the look at @stopped and that.
+ */
 bool sleep_seconds(double seconds)
 {
 	struct timespec time = {
 		.tv_sec = seconds,
 		.tv_nsec = (seconds - (time_t)seconds) * 1e9,
 	};
+	sigset_t signals, before;
 
-	return !stopped && !nanosleep(&time, NULL);
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGTERM);
+	sigprocmask(SIG_BLOCK, &signals, &before);
+	if (!stopped)
+		ppoll(NULL, 0, &time, &before);
+	sigprocmask(SIG_SETMASK, &before, NULL);
+	return !stopped;
 }
 
 double seconds_now(void)
