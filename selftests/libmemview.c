@@ -258,7 +258,7 @@ TEST_F(library, example_plugin_host)
 	char out[1024];
 
 	EXPECT_EQ(0, run_example("plugin_host", out, sizeof(out)));
-	EXPECT_OUTPUT("good: answers 262144\nvandal: has died\nendless: takes too long\n"
+	EXPECT_OUTPUT("good: answers 262144\ncurious: answers 0\nvandal: has died\nendless: takes too long\n"
 		      "the input is as it was\n");
 }
 

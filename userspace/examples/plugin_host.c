@@ -7,9 +7,14 @@
  * write to the input kills it, and when it does not come to an end, the host
  * takes the buffers back, and they hold still while the host looks at them.
  *
+ * A plugin is forked before there are buffers, so it inherits neither their file
+ * nor a mapping of it. A host in earnest gives it a user of its own, too: one
+ * process can look into another of the same user through /proc.
+ *
  *	cc plugin_host.c $(pkg-config --cflags --libs libmemview)
  */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <err.h>
 #include <errno.h>
 #include <libmemview.h>
@@ -55,8 +60,31 @@ static void run_endless(const uint32_t *input, uint32_t *output)
 		*word += input[0];
 }
 
+/* How many ways it has to the file of the buffers, but for the view. */
+static void run_curious(const uint32_t *input, uint32_t *output)
+{
+	FILE *maps = fopen("/proc/self/maps", "re");
+	DIR *fds = opendir("/proc/self/fd");
+	struct dirent *entry;
+	char text[512];
+	ssize_t size;
+
+	(void)input;
+	if (!maps || !fds)
+		err(EXIT_FAILURE, "/proc/self");
+	while (fgets(text, sizeof(text), maps))
+		output[0] += !!strstr(text, "memfd:");
+	while ((entry = readdir(fds))) {
+		size = readlinkat(dirfd(fds), entry->d_name, text,
+				  sizeof(text) - 1);
+		text[size < 0 ? 0 : size] = '\0';
+		output[0] += !!strstr(text, "memfd:");
+	}
+}
+
 static const struct plugin plugins[] = {
 	{ "good", run_good },
+	{ "curious", run_curious },
 	{ "vandal", run_vandal },
 	{ "endless", run_endless },
 };
@@ -82,13 +110,13 @@ static void plugin_main(const struct plugin *plugin, int sock)
 	      "plugin");
 	plugin->run(buffers, (uint32_t *)((char *)buffers + OUTPUT));
 	check(memview_send(sock, -1, &done, sizeof(done)), "plugin");
-	exit(EXIT_SUCCESS);
+	_exit(EXIT_SUCCESS);
 }
 
-static pid_t start(const struct plugin *plugin, int view, int *sock)
+/* It waits for its view. */
+static pid_t start(const struct plugin *plugin, int *sock)
 {
-	int pair[2], viewfd;
-	char begin = 0;
+	int pair[2];
 	pid_t pid;
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
@@ -98,69 +126,94 @@ static pid_t start(const struct plugin *plugin, int view, int *sock)
 		err(EXIT_FAILURE, "fork");
 	if (!pid) {
 		prctl(PR_SET_PDEATHSIG, SIGKILL);
-		close(view);
 		close(pair[0]);
 		plugin_main(plugin, pair[1]);
 	}
 	close(pair[1]);
-	viewfd = check(memview_get_viewfd(view), "view fd");
-	check(memview_send(pair[0], viewfd, &begin, sizeof(begin)), "send");
-	close(viewfd);
 	*sock = pair[0];
 	return pid;
 }
 
-/* The buffers are the host's alone when this returns, whatever happened. */
-static void host(const struct plugin *plugin, int memfd, uint32_t *buffers)
+/* Both of them in one file; the input is all ones. */
+static uint32_t *make_buffers(int *memfd)
 {
-	uint32_t *output = buffers + OUTPUT / sizeof(*buffers), before;
-	struct pollfd wait = { .events = POLLIN };
-	int view = check(memview_open(2 * SIZE), "/dev/memory-view");
-	char done;
-	pid_t pid;
+	uint32_t *buffers;
 
-	memset(output, 0, SIZE);
+	*memfd = memfd_create("buffers", MFD_CLOEXEC);
+	if (*memfd < 0 || ftruncate(*memfd, 2 * SIZE))
+		err(EXIT_FAILURE, "memfd");
+	buffers = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
+		       *memfd, 0);
+	if (buffers == MAP_FAILED)
+		err(EXIT_FAILURE, "mmap");
+	for (size_t i = 0; i < SIZE / sizeof(*buffers); i++)
+		buffers[i] = 1;
+	return buffers;
+}
+
+/* Return: the view, with which they are taken back. */
+static int lend_buffers(int memfd, int sock)
+{
+	int view = check(memview_open(2 * SIZE), "/dev/memory-view"), viewfd;
+	char begin = 0;
+
 	check(memview_map(view, INPUT, memfd, INPUT, SIZE, MEMVIEW_MAP_READ),
 	      "lend the input");
 	check(memview_map(view, OUTPUT, memfd, OUTPUT, SIZE,
 			  MEMVIEW_MAP_READ | MEMVIEW_MAP_WRITE),
 	      "lend the output");
-	pid = start(plugin, view, &wait.fd);
+	viewfd = check(memview_get_viewfd(view), "view fd");
+	check(memview_send(sock, viewfd, &begin, sizeof(begin)), "send");
+	close(viewfd);
+	return view;
+}
+
+/* The buffers are the host's alone again, whatever the plugin has done. */
+static void look_at(const struct plugin *plugin, const uint32_t *buffers)
+{
+	const volatile uint32_t *output = buffers + OUTPUT / sizeof(*buffers);
+	uint32_t before = *output;
+
+	usleep(10000);
+	if (*output != before)
+		errx(EXIT_FAILURE, "%s: still writes", plugin->name);
+	for (size_t i = 0; i < SIZE / sizeof(*buffers); i++)
+		if (buffers[i] != 1)
+			errx(EXIT_FAILURE, "%s: has changed the input",
+			     plugin->name);
+}
+
+static void host(const struct plugin *plugin)
+{
+	struct pollfd wait = { .events = POLLIN };
+	/* First of all: what it is not to have is not there yet. */
+	pid_t pid = start(plugin, &wait.fd);
+	int memfd, view;
+	uint32_t *buffers = make_buffers(&memfd);
+	char done;
+
+	view = lend_buffers(memfd, wait.fd);
 	if (!poll(&wait, 1, PATIENCE_MS))
 		printf("%s: takes too long\n", plugin->name);
 	else if (memview_receive(wait.fd, NULL, &done, sizeof(done)))
 		printf("%s: has died\n", plugin->name);
 	else
-		printf("%s: answers %u\n", plugin->name, output[0]);
+		printf("%s: answers %u\n", plugin->name,
+		       buffers[OUTPUT / sizeof(*buffers)]);
 	check(memview_unmap(view, 0, 2 * SIZE), "take back");
-	before = *(volatile uint32_t *)output;
-	usleep(10000);
-	if (*(volatile uint32_t *)output != before)
-		errx(EXIT_FAILURE, "%s: still writes", plugin->name);
+	look_at(plugin, buffers);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
 	close(wait.fd);
 	close(view);
+	munmap(buffers, 2 * SIZE);
+	close(memfd);
 }
 
 int main(void)
 {
-	int memfd = memfd_create("buffers", MFD_CLOEXEC);
-	uint32_t *buffers;
-
-	if (memfd < 0 || ftruncate(memfd, 2 * SIZE))
-		err(EXIT_FAILURE, "memfd");
-	buffers = mmap(NULL, 2 * SIZE, PROT_READ | PROT_WRITE, MAP_SHARED,
-		       memfd, 0);
-	if (buffers == MAP_FAILED)
-		err(EXIT_FAILURE, "mmap");
-	for (size_t i = 0; i < SIZE / sizeof(*buffers); i++)
-		buffers[i] = 1;
 	for (size_t i = 0; i < ARRAY_SIZE(plugins); i++)
-		host(&plugins[i], memfd, buffers);
-	for (size_t i = 0; i < SIZE / sizeof(*buffers); i++)
-		if (buffers[i] != 1)
-			errx(EXIT_FAILURE, "the input has been changed");
+		host(&plugins[i]);
 	printf("the input is as it was\n");
 	return EXIT_SUCCESS;
 }
