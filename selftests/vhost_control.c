@@ -103,6 +103,36 @@ TEST_F(control, changes_spans)
 	EXPECT_EQ(NULL, strstr(self->out, "revoked"));
 }
 
+/* What was restored and had nothing to undo is forgotten: the spans do not run out. */
+TEST_F_TIMEOUT(control, forgets_what_is_restored, 300)
+{
+	char command[64];
+	int i;
+
+	CONTROL(0, "revoke 1 0x40001000 0x1000");
+	for (i = 0; i < 200; i++) {
+		snprintf(command, sizeof(command), "revoke 1 %#lx 0x2000", 4 * GiB + i * 4 * PAGE);
+		CONTROL(0, command);
+		snprintf(command, sizeof(command), "restore 1 %#lx 0x2000", 4 * GiB + i * 4 * PAGE);
+		CONTROL(0, command);
+	}
+	CONTROL(0, "revoke 1 0x40003000 0x1000");
+	EXPECT_PAGES("w-w-w");
+	CONTROL(0, "list");
+	EXPECT_EQ(NULL, strstr(self->out, "restored")) TH_LOG("%s", self->out);
+	/* Within one that lasts it counts, until that goes. */
+	CONTROL(0, "revoke 1 0x40000000 0x8000");
+	CONTROL(0, "restore 1 0x40002000 0x1000");
+	CONTROL(0, "restore 1 0x40002000 0x2000");
+	EXPECT_PAGES("--ww----");
+	CONTROL(0, "list");
+	EXPECT_SAID("restored 0x40002000 size 0x2000");
+	CONTROL(0, "restore 1 0x3ffff000 0x9000");
+	EXPECT_PAGES("wwwwwwww");
+	CONTROL(0, "list");
+	EXPECT_EQ(NULL, strstr(self->out, "restored")) TH_LOG("%s", self->out);
+}
+
 /* What the operator said holds for what the frontend announces again. */
 TEST_F(control, holds_for_new_regions)
 {

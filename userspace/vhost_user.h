@@ -139,6 +139,11 @@ int memory_restrict(struct memory *memory, const struct span *span);
 uint64_t memory_take_back(struct memory *memory);
 uint64_t view_id(int view);
 
+/* vhost_user_spans.c */
+enum span_mode memory_mode(const struct memory *memory, uint64_t at,
+			   uint64_t *end);
+int memory_put_span(struct memory *memory, const struct span *span);
+
 /* vhost_user_socket.c */
 int connect_to(const char *path, int type);
 int listen_at(const char *path, int type);

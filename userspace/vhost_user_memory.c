@@ -53,28 +53,6 @@ static uint64_t region_drop(struct region *region)
 	return region->span.size;
 }
 
-/* The mode of a page, and where it ends, if that is before *end. */
-static enum span_mode mode_at(const struct memory *memory, uint64_t at,
-			      uint64_t *end)
-{
-	unsigned int i = memory->nr_spans;
-
-	if (memory->resting)
-		return SPAN_REVOKED;
-	while (i--) {
-		const struct span *span = &memory->spans[i];
-
-		if (at >= span->start && at < span->end) {
-			if (span->end < *end)
-				*end = span->end;
-			return span->mode;
-		}
-		if (at < span->start && span->start < *end)
-			*end = span->start;
-	}
-	return SPAN_RESTORED;
-}
-
 /* Let the view show what it may of [start, end), which are guest addresses. */
 static int region_show(const struct memory *memory, const struct region *region,
 		       uint64_t start, uint64_t end)
@@ -89,7 +67,7 @@ static int region_show(const struct memory *memory, const struct region *region,
 		end = to;
 	while (!error && start < end) {
 		uint64_t next = end, at;
-		enum span_mode mode = mode_at(memory, start, &next);
+		enum span_mode mode = memory_mode(memory, start, &next);
 		uint32_t flags = MEMVIEW_MAP_READ;
 
 		at = page_down(region->span.offset) + start - from;
@@ -402,20 +380,11 @@ bool memory_resume(struct memory *memory, char why[VU_WHY_MAX])
  */
 int memory_restrict(struct memory *memory, const struct span *span)
 {
-	unsigned int i, nr = 0;
-	int error = 0, result;
+	unsigned int i;
+	int error = memory_put_span(memory, span), result;
 
-	/* What this one covers has no say any more. */
-	for (i = 0; i < memory->nr_spans; i++)
-		if (memory->spans[i].start < span->start ||
-		    memory->spans[i].end > span->end)
-			memory->spans[nr++] = memory->spans[i];
-	memory->nr_spans = nr;
-	if (nr || span->mode != SPAN_RESTORED) {
-		if (nr == SPANS_MAX)
-			return -ENOSPC;
-		memory->spans[memory->nr_spans++] = *span;
-	}
+	if (error)
+		return error;
 	/* An operator who takes away does not wait for the backend's answer. */
 	if (span->mode != SPAN_RESTORED)
 		memory_forget_old(memory);
