@@ -41,6 +41,8 @@ enum {
 #define FLAG_REPLY	4
 #define FLAG_NEED_REPLY	8
 
+#define RESETS	3
+
 struct vhost_region {
 	uint64_t guest, size, user, offset;
 };
@@ -133,5 +135,31 @@ int vhost_set_table(struct vhost_pair *pair, const struct vhost_region *regions,
 		    const int *fds, int *views, unsigned int nr);
 int vhost_add(struct vhost_pair *pair, const struct vhost_region *region, int fd, int *view);
 int vhost_remove(struct vhost_pair *pair, const struct vhost_region *region);
+/* Reset the device, in one of %RESETS ways. */
+int vhost_reset(struct vhost_pair *pair, int how);
+
+/* What reading or writing a word of a mapping comes to: 0 or a signal. */
+#define EXPECT_READS(expected, at)					\
+	do {								\
+		uint64_t word_ = 0;					\
+									\
+		EXPECT_EQ(0, probe_read(at, &word_));			\
+		EXPECT_EQ(expected, word_);				\
+	} while (0)
+
+#define EXPECT_GONE(at)							\
+	do {								\
+		uint64_t word_;						\
+									\
+		EXPECT_EQ(SIGBUS, probe_read(at, &word_));		\
+	} while (0)
+
+/* As a backend does: all of the file up to the end of the region. */
+static inline char *map_region(int view, const struct vhost_region *region)
+{
+	char *map = view_mmap(view, region->offset + region->size, PROT_RW, 0);
+
+	return map == MAP_FAILED ? NULL : map + region->offset;
+}
 
 #endif /* MEMVIEW_VHOST_TEST_H */

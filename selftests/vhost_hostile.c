@@ -142,6 +142,8 @@ static const struct nonsense nonsense[] = {
 	{ "of 5000 bytes", true, { .request = 1, .flags = FLAG_VERSION | FLAG_REPLY, .size = 5000 } },
 	{ "of 4 bytes", true,
 	  { .request = GET_PROTOCOL_FEATURES, .flags = FLAG_VERSION | FLAG_REPLY, .size = 4 } },
+	{ "reply to ADD_MEM_REG of 40 bytes", true,
+	  { .request = ADD_MEM_REG, .flags = FLAG_VERSION | FLAG_REPLY, .size = 40 } },
 };
 
 /* It ends that session, with a line that says so, and takes all back. */
@@ -267,6 +269,7 @@ TEST_F(hostile, announces_more_than_there_may_be)
 	snprintf(last, sizeof(last), "guest %#lx size", message.single.region.guest);
 	EXPECT_NE(NULL, strstr(out, "512 regions"));
 	EXPECT_NE(NULL, strstr(out, last));
+	message.single.region.guest += SIZE;
 	ASSERT_EQ(0, vhost_send(self->pair.frontend, &message));
 	EXPECT_EQ(0, vhost_closed(self->pair.backend));
 	EXPECT_EQ(0, proxy_says(&self->proxy, "more than 512 regions; 512 regions"));

@@ -42,30 +42,6 @@ FIXTURE_TEARDOWN(lend)
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
 
-/* What reading or writing a word of a mapping comes to: 0 or a signal. */
-#define EXPECT_READS(expected, at)					\
-	do {								\
-		uint64_t word_ = 0;					\
-									\
-		EXPECT_EQ(0, probe_read(at, &word_));			\
-		EXPECT_EQ(expected, word_);				\
-	} while (0)
-
-#define EXPECT_GONE(at)							\
-	do {								\
-		uint64_t word_;						\
-									\
-		EXPECT_EQ(SIGBUS, probe_read(at, &word_));		\
-	} while (0)
-
-/* As a backend does: all of the file up to the end of the region. */
-static char *map_region(int view, const struct vhost_region *region)
-{
-	char *map = view_mmap(view, region->offset + region->size, PROT_RW, 0);
-
-	return map == MAP_FAILED ? NULL : map + region->offset;
-}
-
 TEST_F(lend, lends_a_table)
 {
 	const struct vhost_region regions[] = { low, high };
@@ -216,18 +192,6 @@ TEST_F(lend, old_mappings_get_no_more)
 	EXPECT_NE(0, probe_write(map, 0x1111));
 }
 
-static int send_reset(int sock, int how)
-{
-	switch (how) {
-	case 0:
-		return vhost_send_empty(sock, RESET_DEVICE, 0);
-	case 1:
-		return vhost_send_empty(sock, RESET_OWNER, 0);
-	default:
-		return vhost_send_u64(sock, SET_STATUS, 0, 0);
-	}
-}
-
 TEST_F(lend, takes_back_at_reset)
 {
 	struct vhost_message got;
@@ -236,10 +200,9 @@ TEST_F(lend, takes_back_at_reset)
 
 	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
 	map = map_region(view, &low);
-	for (how = 0; how < 3; how++) {
+	for (how = 0; how < RESETS; how++) {
 		EXPECT_READS(0x1111, map);
-		ASSERT_EQ(0, send_reset(self->pair.frontend, how));
-		ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+		ASSERT_EQ(0, vhost_reset(&self->pair, how));
 		EXPECT_GONE(map);
 		/* No ring is on yet. */
 		ASSERT_EQ(0, vhost_send_u64(self->pair.frontend, SET_VRING_ENABLE, 0, 0));

@@ -406,3 +406,17 @@ int vhost_remove(struct vhost_pair *pair, const struct vhost_region *region)
 
 	return err ?: got.nr_fds ? -EPROTO : 0;
 }
+
+int vhost_reset(struct vhost_pair *pair, int how)
+{
+	struct vhost_message got;
+	int err;
+
+	if (how == 0)
+		err = vhost_send_empty(pair->frontend, RESET_DEVICE, 0);
+	else if (how == 1)
+		err = vhost_send_empty(pair->frontend, RESET_OWNER, 0);
+	else
+		err = vhost_send_u64(pair->frontend, SET_STATUS, 0, 0);
+	return err ?: vhost_receive(pair->backend, &got);
+}

@@ -100,6 +100,8 @@ struct span {
  * @ino: ...
  * @view: Control fd. The view is as long as the backend must believe the file
  *	to be, and what the region is of it is at the same offset.
+ * @ticket: The how manieth ADD_MEM_REG that the backend is to answer to it came
+ *	with; 0: with none.
  */
 struct region {
 	struct vu_region span;
@@ -107,6 +109,7 @@ struct region {
 	dev_t dev;
 	ino_t ino;
 	int view;
+	uint64_t ticket;
 };
 
 /**
@@ -114,6 +117,8 @@ struct region {
  * @nr: How many regions there are.
  * @nr_old: How many of @old: replaced, and the backend may still be at it.
  * @nr_spans: How many of @spans. The last one that covers a page counts.
+ * @asked: How many ADD_MEM_REG the backend is to answer to.
+ * @answered: How many of them it has.
  * @resting: The device was reset: nothing is mapped until it starts again.
  */
 struct memory {
@@ -123,6 +128,8 @@ struct memory {
 	struct region old[VU_REGIONS_MAX];
 	unsigned int nr_spans;
 	struct span spans[SPANS_MAX];
+	uint64_t asked;
+	uint64_t answered;
 	bool resting;
 };
 
@@ -130,6 +137,7 @@ bool memory_set_table(struct memory *memory, struct vu_message *message,
 		      char why[VU_WHY_MAX]);
 bool memory_add(struct memory *memory, struct vu_message *message,
 		char why[VU_WHY_MAX]);
+void memory_answered(struct memory *memory, const struct vu_message *message);
 void memory_remove(struct memory *memory, struct vu_message *message);
 bool memory_owns(const struct memory *memory, int fd);
 void memory_forget_old(struct memory *memory);

@@ -247,7 +247,9 @@ bool vu_check_message(enum vu_way way, const struct vu_message *message,
 	if (!vu_check_header(way, header, why))
 		return false;
 	if (way == VU_TO_FRONTEND &&
-	    header->request == VU_GET_PROTOCOL_FEATURES && header->size != 8)
+	    (header->request == VU_GET_PROTOCOL_FEATURES ||
+	     header->request == VU_ADD_MEM_REG) &&
+	    header->size != 8)
 		return WRONG(why, "%s of %" PRIu32 " bytes",
 			     vu_name(way, header->request), header->size);
 	/* Replies are the receiver's to judge. */

@@ -227,29 +227,40 @@ void memory_forget_old(struct memory *memory)
 		region_drop(&memory->old[--memory->nr_old]);
 }
 
-/* Another view fd of the region that is announced again, if there is one. */
-static bool keep_region(struct memory *before, struct region *region,
-			const struct vu_region *span, int *fd)
+/* Another view fd of a region, if that is what is announced again. */
+static bool region_again(const struct region *region,
+			 const struct vu_region *span, int *fd)
 {
 	struct region wanted = { .span = *span };
 	struct stat stat;
-	unsigned int i;
 	int viewfd;
 
 	if (fstat(*fd, &stat))
 		return false;
 	wanted.dev = stat.st_dev;
 	wanted.ino = stat.st_ino;
+	if (!is_same(region, &wanted))
+		return false;
+	viewfd = memview_get_viewfd(region->view);
+	if (viewfd < 0)
+		return false;
+	close(*fd);
+	*fd = viewfd;
+	return true;
+}
+
+/* The table before has it: it goes on in this one. */
+static bool keep_region(struct memory *before, struct region *region,
+			const struct vu_region *span, int *fd)
+{
+	unsigned int i;
+
 	for (i = 0; i < before->nr; i++) {
-		if (!is_same(&before->regions[i], &wanted))
+		if (!region_again(&before->regions[i], span, fd))
 			continue;
-		viewfd = memview_get_viewfd(before->regions[i].view);
-		if (viewfd < 0)
-			return false;
-		close(*fd);
-		*fd = viewfd;
 		*region = before->regions[i];
 		region->span = *span;
+		region->ticket = 0;
 		before->regions[i] = before->regions[--before->nr];
 		return true;
 	}
@@ -288,43 +299,106 @@ bool memory_set_table(struct memory *memory, struct vu_message *message,
 	return ok && memory_resume(memory, why);
 }
 
-/* ADD_MEM_REG: one more. */
+/* By what REM_MEM_REG names a region. */
+static bool is_at(const struct region *region, const struct vu_region *span)
+{
+	return region->span.guest == span->guest &&
+	       region->span.size == span->size &&
+	       region->span.user == span->user;
+}
+
+/*
+ * A region is announced once more. What the backend has accepted of it stays,
+ * whatever it answers to the repetition.
+ */
+static bool repeat_region(struct memory *memory, struct region *region,
+			  const struct vu_region *span, uint64_t ticket,
+			  int *fd, char why[VU_WHY_MAX])
+{
+	struct region before = *region;
+
+	if (region_again(region, span, fd)) {
+		if (region->ticket > memory->answered)
+			region->ticket = ticket;
+		return true;
+	}
+	if (!region_make(memory, region, span, fd, why)) {
+		*region = before;
+		return false;
+	}
+	region->ticket = ticket;
+	region_retire(memory, &before);
+	return true;
+}
+
+/* ADD_MEM_REG: one more, unless it is one that is there. */
 bool memory_add(struct memory *memory, struct vu_message *message,
 		char why[VU_WHY_MAX])
 {
+	const struct vu_region *span = &message->single.region;
+	struct region *region = memory->regions;
+	uint64_t ticket = 0;
+
+	if (!memory_resume(memory, why))
+		return false;
+	if (message->header.flags & VU_NEED_REPLY)
+		ticket = ++memory->asked;
+	for (; region < &memory->regions[memory->nr]; region++)
+		if (is_at(region, span))
+			return repeat_region(memory, region, span, ticket,
+					     &message->fds[0], why);
 	if (memory->nr == REGIONS_MAX) {
 		snprintf(why, VU_WHY_MAX, "more than %d regions", REGIONS_MAX);
 		return false;
 	}
-	if (!memory_resume(memory, why) ||
-	    !region_make(memory, &memory->regions[memory->nr],
-			 &message->single.region, &message->fds[0], why))
+	if (!region_make(memory, region, span, &message->fds[0], why))
 		return false;
+	region->ticket = ticket;
 	memory->nr++;
 	return true;
 }
 
+static void drop_at(struct memory *memory, unsigned int i)
+{
+	region_drop(&memory->regions[i]);
+	memory->regions[i] = memory->regions[--memory->nr];
+	trim_old(memory);
+}
+
 /*
- * REM_MEM_REG: one goes. The protocol lets a frontend send a file descriptor
- * that nobody needs: that is guest memory, so it ends here.
+ * The backend has answered to an ADD_MEM_REG, which it does in order. Of a region
+ * that it refuses the frontend keeps no record, and sends no REM_MEM_REG.
+ */
+void memory_answered(struct memory *memory, const struct vu_message *message)
+{
+	unsigned int i;
+
+	if (memory->answered == memory->asked)
+		return;
+	memory->answered++;
+	for (i = 0; message->u64 && i < memory->nr; i++) {
+		if (memory->regions[i].ticket != memory->answered)
+			continue;
+		drop_at(memory, i);
+		return;
+	}
+}
+
+/*
+ * REM_MEM_REG: one goes, as often as it is there. The protocol lets a frontend
+ * send a file descriptor that nobody needs: that is guest memory, so it ends
+ * here.
  */
 void memory_remove(struct memory *memory, struct vu_message *message)
 {
-	const struct vu_region *span = &message->single.region;
-	unsigned int i;
+	unsigned int i = 0;
 
 	close_fds(message);
-	for (i = 0; i < memory->nr; i++) {
-		struct region *region = &memory->regions[i];
-
-		if (region->span.guest != span->guest ||
-		    region->span.size != span->size ||
-		    region->span.user != span->user)
-			continue;
-		region_drop(region);
-		*region = memory->regions[--memory->nr];
-		trim_old(memory);
-		return;
+	while (i < memory->nr) {
+		if (is_at(&memory->regions[i], &message->single.region))
+			drop_at(memory, i);
+		else
+			i++;
 	}
 }
 

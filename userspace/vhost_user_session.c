@@ -163,6 +163,8 @@ static bool treat(struct session *session, enum vu_way way,
 		return to_backend(session, message, why);
 	case VU_TO_FRONTEND:
 		memory_forget_old(&session->memory);
+		if (message->header.request == VU_ADD_MEM_REG)
+			memory_answered(&session->memory, message);
 		if (message->header.request == VU_GET_PROTOCOL_FEATURES)
 			message->u64 = vu_protocol_features(message->u64);
 		return true;

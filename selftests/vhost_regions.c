@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * vhost_regions.c - memview-vhost-user lends no region that the backend has
+ * refused, and none that was repeated and is removed
+ */
+#include "vhost.h"
+
+/* Where guest memory is: two regions of one memfd, the second beyond 4 GiB. */
+#define LOW_SIZE	(16 * PAGE)
+#define HIGH		(5 * GiB)
+#define HIGH_SIZE	(8 * PAGE)
+#define USER		0x7f0000000000UL
+
+static const struct vhost_region low = { 0, LOW_SIZE, USER, 0 };
+static const struct vhost_region high = { HIGH, HIGH_SIZE, USER + HIGH, HIGH };
+
+FIXTURE(regions)
+{
+	struct klog klog;
+	struct vhost_proxy proxy;
+	struct vhost_pair pair;
+	int memfd;
+};
+
+FIXTURE_SETUP(regions)
+{
+	ASSERT_LE(0, klog_start(&self->klog));
+	self->memfd = memfd_create("guest", MFD_CLOEXEC);
+	ASSERT_EQ(0, ftruncate(self->memfd, HIGH + 64 * PAGE));
+	ASSERT_EQ(0, fd_write_u64(self->memfd, 0, 0x1111));
+	ASSERT_EQ(0, fd_write_u64(self->memfd, HIGH, 0x2222));
+	ASSERT_EQ(0, fd_write_u64(self->memfd, HIGH + HIGH_SIZE, 0x3333));
+	ASSERT_EQ(0, proxy_start(&self->proxy, ""));
+	ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
+}
+
+FIXTURE_TEARDOWN(regions)
+{
+	EXPECT_EQ(0, proxy_stop(&self->proxy, SIGTERM));
+	EXPECT_KLOG_CLEAN(&self->klog);
+}
+
+/* Announce it, and let the backend answer so. */
+static int add_answered(struct vhost_pair *pair, const struct vhost_region *region, int fd,
+			uint64_t answer, int *view)
+{
+	struct vhost_message got, message = {
+		.request = ADD_MEM_REG, .flags = FLAG_VERSION | FLAG_NEED_REPLY, .size = 40,
+		.single.region = *region, .nr_fds = 1, .fds = { fd },
+	};
+	int err;
+
+	err = vhost_send(pair->frontend, &message) ?: vhost_receive(pair->backend, &got);
+	if (err)
+		return err;
+	*view = got.fds[0];
+	return vhost_send_u64(pair->backend, ADD_MEM_REG, FLAG_REPLY, answer) ?:
+	       vhost_receive(pair->frontend, &got);
+}
+
+/* QEMU does not record a region that the backend refused, and never removes it. */
+TEST_F(regions, takes_back_what_is_refused)
+{
+	char *map[2], out[1024];
+	int view;
+
+	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
+	map[0] = map_region(view, &low);
+	ASSERT_EQ(0, add_answered(&self->pair, &high, self->memfd, 1, &view));
+	map[1] = map_region(view, &high);
+	EXPECT_GONE(map[1]);
+	EXPECT_READS(0x1111, map[0]);
+	EXPECT_EQ(0, proxy_control(&self->proxy, "list", out, sizeof(out)));
+	EXPECT_NE(NULL, strstr(out, ": 1 regions")) TH_LOG("%s", out);
+	/* Another try. */
+	ASSERT_EQ(0, add_answered(&self->pair, &high, self->memfd, 0, &view));
+	map[1] = map_region(view, &high);
+	EXPECT_READS(0x2222, map[1]);
+	ASSERT_EQ(0, vhost_remove(&self->pair, &high));
+	EXPECT_GONE(map[1]);
+}
+
+/* Several on their way: each answer is to one of them, in order. */
+TEST_F(regions, matches_answers)
+{
+	struct vhost_message got, message = {
+		.request = ADD_MEM_REG, .flags = FLAG_VERSION, .size = 40, .nr_fds = 1,
+		.fds = { self->memfd },
+	};
+	struct vhost_region region[3] = { low, low, low };
+	char *map[3];
+	int i;
+
+	for (i = 0; i < 3; i++) {
+		region[i].guest = region[i].user = i * LOW_SIZE;
+		message.single.region = region[i];
+		/* No answer is asked to the first. */
+		message.flags = FLAG_VERSION | (i ? FLAG_NEED_REPLY : 0);
+		ASSERT_EQ(0, vhost_send(self->pair.frontend, &message));
+		ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+		map[i] = map_region(got.fds[0], &low);
+	}
+	ASSERT_EQ(0, vhost_send_u64(self->pair.backend, ADD_MEM_REG, FLAG_REPLY, 0));
+	ASSERT_EQ(0, vhost_send_u64(self->pair.backend, ADD_MEM_REG, FLAG_REPLY, 1));
+	ASSERT_EQ(0, vhost_receive(self->pair.frontend, &got));
+	ASSERT_EQ(0, vhost_receive(self->pair.frontend, &got));
+	EXPECT_READS(0x1111, map[0]);
+	EXPECT_READS(0x1111, map[1]);
+	EXPECT_GONE(map[2]);
+	/* One answer too many is to none of them. */
+	ASSERT_EQ(0, vhost_send_u64(self->pair.backend, ADD_MEM_REG, FLAG_REPLY, 1));
+	ASSERT_EQ(0, vhost_receive(self->pair.frontend, &got));
+	EXPECT_READS(0x1111, map[0]);
+	EXPECT_READS(0x1111, map[1]);
+}
+
+/* The same place twice, be it of the same file or not, and one removal. */
+TEST_F(regions, takes_back_what_is_repeated)
+{
+	int other = memfd_create("other", MFD_CLOEXEC), view, i;
+	char *map[3], out[1024];
+
+	ASSERT_EQ(0, ftruncate(other, LOW_SIZE));
+	ASSERT_EQ(0, fd_write_u64(other, 0, 0x4444));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
+		map[i] = map_region(view, &low);
+		EXPECT_READS(0x1111, map[0]);
+		EXPECT_READS(0x1111, map[i]);
+	}
+	/* Refused: what was accepted before is still there. */
+	ASSERT_EQ(0, add_answered(&self->pair, &low, self->memfd, 1, &view));
+	EXPECT_READS(0x1111, map[0]);
+	EXPECT_EQ(0, proxy_control(&self->proxy, "list", out, sizeof(out)));
+	EXPECT_NE(NULL, strstr(out, ": 1 regions")) TH_LOG("%s", out);
+	ASSERT_EQ(0, vhost_remove(&self->pair, &low));
+	EXPECT_GONE(map[0]);
+	EXPECT_GONE(map[1]);
+
+	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
+	map[0] = map_region(view, &low);
+	ASSERT_EQ(0, vhost_add(&self->pair, &low, other, &view));
+	map[2] = map_region(view, &low);
+	EXPECT_GONE(map[0]);
+	EXPECT_READS(0x4444, map[2]);
+	ASSERT_EQ(0, vhost_remove(&self->pair, &low));
+	EXPECT_GONE(map[2]);
+}
+
+TEST_HARNESS_MAIN
