@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * vhost_regions.c - memview-vhost-user lends no region that the backend has
- * refused, and none that was repeated and is removed
+ * refused, none that was repeated and is removed, and none to a device that is
+ * reset
  */
 #include "vhost.h"
 
@@ -145,6 +146,37 @@ TEST_F(regions, takes_back_what_is_repeated)
 	EXPECT_READS(0x4444, map[2]);
 	ASSERT_EQ(0, vhost_remove(&self->pair, &low));
 	EXPECT_GONE(map[2]);
+}
+
+/* A device that is reset is told of memory, too, and has it with its first ring. */
+TEST_F(regions, stays_away_until_a_ring)
+{
+	const struct vhost_region both[] = { low, high };
+	int fds[] = { self->memfd, self->memfd }, views[2], how;
+	struct vhost_message got;
+	char *map[3];
+
+	ASSERT_EQ(0, vhost_set_table(&self->pair, &low, fds, views, 1));
+	map[0] = map_region(views[0], &low);
+	for (how = 0; how < RESETS; how++) {
+		EXPECT_READS(0x1111, map[0]);
+		ASSERT_EQ(0, vhost_reset(&self->pair, how));
+		/* One that it has had, and one that is new. */
+		ASSERT_EQ(0, vhost_set_table(&self->pair, both, fds, views, 2));
+		map[1] = map_region(views[1], &high);
+		EXPECT_GONE(map[0]);
+		EXPECT_GONE(map[1]);
+		ASSERT_EQ(0, vhost_set_table(&self->pair, &low, fds, views, 1));
+		ASSERT_EQ(0, vhost_add(&self->pair, &high, self->memfd, &views[1]));
+		map[2] = map_region(views[1], &high);
+		EXPECT_GONE(map[0]);
+		EXPECT_GONE(map[2]);
+		ASSERT_EQ(0, vhost_send_u64(self->pair.frontend, SET_VRING_NUM, 0, 128ULL << 32));
+		ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+		EXPECT_GONE(map[1]);
+		EXPECT_READS(0x2222, map[2]);
+	}
+	EXPECT_READS(0x1111, map[0]);
 }
 
 TEST_HARNESS_MAIN

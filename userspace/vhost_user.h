@@ -119,7 +119,8 @@ struct region {
  * @nr_spans: How many of @spans. The last one that covers a page counts.
  * @asked: How many ADD_MEM_REG the backend is to answer to.
  * @answered: How many of them it has.
- * @resting: The device was reset: nothing is mapped until it starts again.
+ * @resting: The device was reset: nothing is mapped until a ring is set up, be
+ *	it announced before or after.
  */
 struct memory {
 	unsigned int nr;

@@ -282,7 +282,6 @@ bool memory_set_table(struct memory *memory, struct vu_message *message,
 
 	before = *memory;
 	memory->nr = 0;
-	memory->resting = false;
 	for (i = 0; ok && i < message->table.nr; i++) {
 		const struct vu_region *span = &message->table.region[i];
 		struct region *region = &memory->regions[memory->nr];
@@ -294,9 +293,7 @@ bool memory_set_table(struct memory *memory, struct vu_message *message,
 	trim_old(memory);
 	while (before.nr)
 		region_retire(memory, &before.regions[--before.nr]);
-	/* What was kept has been hidden. */
-	memory->resting = before.resting;
-	return ok && memory_resume(memory, why);
+	return ok;
 }
 
 /* By what REM_MEM_REG names a region. */
@@ -339,8 +336,6 @@ bool memory_add(struct memory *memory, struct vu_message *message,
 	struct region *region = memory->regions;
 	uint64_t ticket = 0;
 
-	if (!memory_resume(memory, why))
-		return false;
 	if (message->header.flags & VU_NEED_REPLY)
 		ticket = ++memory->asked;
 	for (; region < &memory->regions[memory->nr]; region++)
