@@ -133,6 +133,7 @@ static const struct nonsense nonsense[] = {
 	WRONG("ADD_MEM_REG with 0", ADD_MEM_REG, FLAG_VERSION, 40),
 	WRONG("ADD_MEM_REG with 2", ADD_MEM_REG, FLAG_VERSION, 40, .nr_fds = 2),
 	WRONG("POSTCOPY_ADVISE, which was not offered", POSTCOPY_ADVISE, FLAG_VERSION, 0),
+	WRONG("GET_SHARED_OBJECT, which was not offered", 41, FLAG_VERSION, 16),
 	WRONG("SET_LOG_BASE with a file descriptor of guest memory", SET_LOG_BASE, FLAG_VERSION, 16,
 	      .nr_fds = 1),
 	WRONG("request 4711 with a file descriptor of guest memory", 4711, FLAG_VERSION, 0,
@@ -181,6 +182,68 @@ TEST_F(hostile, speaks_nonsense)
 
 	for (i = 0; i < ARRAY_SIZE(nonsense); i++) {
 		try_nonsense(_metadata, &self->proxy, &self->pair, self->memfd, &nonsense[i], i + 1);
+		ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
+	}
+}
+
+/* The second socket: the backend's end, and the frontend's. */
+static int open_requests(struct vhost_pair *pair, int *backend, int *frontend)
+{
+	struct vhost_message got, message = {
+		.request = SET_BACKEND_REQ_FD, .flags = FLAG_VERSION, .nr_fds = 1,
+	};
+	int sock[2], err;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sock))
+		return -errno;
+	message.fds[0] = sock[1];
+	err = vhost_send(pair->frontend, &message) ?: vhost_receive(pair->backend, &got);
+	close(sock[1]);
+	*frontend = sock[0];
+	*backend = got.fds[0];
+	return err;
+}
+
+/* Dma-bufs are not offered: a backend that asks for one all the same gets none. */
+TEST_F(hostile, asks_for_shared_objects)
+{
+	static const char *const name[] = { "ADD", "REMOVE", "LOOKUP" };
+	struct vhost_message message = { .flags = FLAG_VERSION, .size = 16 };
+	char text[128];
+	int i, req[2];
+
+	for (i = 0; i < 3; i++) {
+		ASSERT_EQ(0, open_requests(&self->pair, &req[0], &req[1]));
+		message.request = 6 + i;
+		ASSERT_EQ(0, vhost_send(req[0], &message));
+		EXPECT_EQ(0, vhost_closed(self->pair.backend));
+		snprintf(text, sizeof(text), "BACKEND_SHARED_OBJECT_%s, which was not offered", name[i]);
+		EXPECT_EQ(0, proxy_says(&self->proxy, text));
+		EXPECT_EQ(0, vhost_closed(req[1]));
+		pair_close(&self->pair);
+		ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
+	}
+}
+
+/* Nor is there an answer to any request of a backend that brings a file descriptor. */
+TEST_F(hostile, hears_answers_with_files)
+{
+	static const uint32_t requests[] = { 2, 8, 9, 4711 };
+	/* Not one of guest memory that is announced. */
+	int memfd = memfd_create("other", MFD_CLOEXEC), req[2];
+	struct vhost_message message = {
+		.flags = FLAG_VERSION | FLAG_REPLY, .size = 8, .nr_fds = 1, .fds = { memfd },
+	};
+	size_t i;
+
+	for (i = 0; i < ARRAY_SIZE(requests); i++) {
+		ASSERT_EQ(0, open_requests(&self->pair, &req[0], &req[1]));
+		message.request = requests[i];
+		ASSERT_EQ(0, vhost_send(req[1], &message));
+		EXPECT_EQ(0, vhost_closed(self->pair.backend));
+		EXPECT_EQ(0, proxy_says(&self->proxy, "with 1 file descriptors"));
+		EXPECT_EQ(0, vhost_closed(req[0]));
+		pair_close(&self->pair);
 		ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
 	}
 }

@@ -238,6 +238,24 @@ static bool check_table(const struct vu_message *message, char why[VU_WHY_MAX])
 	return true;
 }
 
+/* Does it belong to a feature that is left out? */
+static bool is_unoffered(enum vu_way way, uint32_t request)
+{
+	switch (request) {
+	case VU_POSTCOPY_ADVISE:
+	case VU_POSTCOPY_LISTEN:
+	case VU_POSTCOPY_END:
+	case VU_GET_SHARED_OBJECT:
+		return way == VU_TO_BACKEND;
+	case VU_BACKEND_SHARED_OBJECT_ADD:
+	case VU_BACKEND_SHARED_OBJECT_REMOVE:
+	case VU_BACKEND_SHARED_OBJECT_LOOKUP:
+		return way == VU_BACKEND_REQUEST;
+	default:
+		return false;
+	}
+}
+
 bool vu_check_message(enum vu_way way, const struct vu_message *message,
 		      char why[VU_WHY_MAX])
 {
@@ -252,6 +270,10 @@ bool vu_check_message(enum vu_way way, const struct vu_message *message,
 	    header->size != 8)
 		return WRONG(why, "%s of %" PRIu32 " bytes",
 			     vu_name(way, header->request), header->size);
+	/* One would be a dma-buf, which may be made of guest memory. */
+	if (way == VU_BACKEND_REPLY && message->nr_fds)
+		return WRONG(why, "%s with %u file descriptors",
+			     vu_name(way, header->request), message->nr_fds);
 	/* Replies are the receiver's to judge. */
 	if (!kind || ways[way].is_reply)
 		return true;
@@ -261,6 +283,8 @@ bool vu_check_message(enum vu_way way, const struct vu_message *message,
 	if (message->nr_fds < kind->fds_min || message->nr_fds > kind->fds_max)
 		return WRONG(why, "%s with %u file descriptors", kind->name,
 			     message->nr_fds);
+	if (is_unoffered(way, header->request))
+		return WRONG(why, "%s, which was not offered", kind->name);
 	if (way != VU_TO_BACKEND)
 		return true;
 	switch (header->request) {
@@ -269,10 +293,6 @@ bool vu_check_message(enum vu_way way, const struct vu_message *message,
 	case VU_ADD_MEM_REG:
 	case VU_REM_MEM_REG:
 		return check_region(&message->single.region, why);
-	case VU_POSTCOPY_ADVISE:
-	case VU_POSTCOPY_LISTEN:
-	case VU_POSTCOPY_END:
-		return WRONG(why, "%s, which was not offered", kind->name);
 	default:
 		return true;
 	}

@@ -47,6 +47,14 @@ enum vu_frontend_request {
 	VU_ADD_MEM_REG = 37,
 	VU_REM_MEM_REG = 38,
 	VU_SET_STATUS = 39,
+	VU_GET_SHARED_OBJECT = 41,
+};
+
+/* And of the backend. */
+enum vu_backend_request {
+	VU_BACKEND_SHARED_OBJECT_ADD = 6,
+	VU_BACKEND_SHARED_OBJECT_REMOVE = 7,
+	VU_BACKEND_SHARED_OBJECT_LOOKUP = 8,
 };
 
 struct vu_header {
