@@ -134,6 +134,7 @@ static const struct nonsense nonsense[] = {
 	WRONG("ADD_MEM_REG with 2", ADD_MEM_REG, FLAG_VERSION, 40, .nr_fds = 2),
 	WRONG("POSTCOPY_ADVISE, which was not offered", POSTCOPY_ADVISE, FLAG_VERSION, 0),
 	WRONG("GET_SHARED_OBJECT, which was not offered", 41, FLAG_VERSION, 16),
+	WRONG("GET_SHMEM_CONFIG, which was not offered", 44, FLAG_VERSION, 0),
 	WRONG("SET_LOG_BASE with a file descriptor of guest memory", SET_LOG_BASE, FLAG_VERSION, 16,
 	      .nr_fds = 1),
 	WRONG("request 4711 with a file descriptor of guest memory", 4711, FLAG_VERSION, 0,
@@ -204,20 +205,32 @@ static int open_requests(struct vhost_pair *pair, int *backend, int *frontend)
 	return err;
 }
 
-/* Dma-bufs are not offered: a backend that asks for one all the same gets none. */
-TEST_F(hostile, asks_for_shared_objects)
+/* Neither dma-bufs nor windows are offered: a backend that asks all the same gets none. */
+TEST_F(hostile, asks_for_what_is_not_offered)
 {
-	static const char *const name[] = { "ADD", "REMOVE", "LOOKUP" };
-	struct vhost_message message = { .flags = FLAG_VERSION, .size = 16 };
+	static const struct {
+		const char *name;
+		struct vhost_message message;
+	} asked[] = {
+		{ "SHARED_OBJECT_ADD", { .request = 6, .size = 16 } },
+		{ "SHARED_OBJECT_REMOVE", { .request = 7, .size = 16 } },
+		{ "SHARED_OBJECT_LOOKUP", { .request = 8, .size = 16 } },
+		{ "SHMEM_MAP", { .request = 9, .size = 40, .nr_fds = 1 } },
+		{ "SHMEM_UNMAP", { .request = 10, .size = 40 } },
+	};
+	struct vhost_message message;
 	char text[128];
-	int i, req[2];
+	int req[2];
+	size_t i;
 
-	for (i = 0; i < 3; i++) {
+	for (i = 0; i < ARRAY_SIZE(asked); i++) {
 		ASSERT_EQ(0, open_requests(&self->pair, &req[0], &req[1]));
-		message.request = 6 + i;
+		message = asked[i].message;
+		message.flags = FLAG_VERSION;
+		message.fds[0] = self->memfd;
 		ASSERT_EQ(0, vhost_send(req[0], &message));
 		EXPECT_EQ(0, vhost_closed(self->pair.backend));
-		snprintf(text, sizeof(text), "BACKEND_SHARED_OBJECT_%s, which was not offered", name[i]);
+		snprintf(text, sizeof(text), "BACKEND_%s, which was not offered", asked[i].name);
 		EXPECT_EQ(0, proxy_says(&self->proxy, text));
 		EXPECT_EQ(0, vhost_closed(req[1]));
 		pair_close(&self->pair);

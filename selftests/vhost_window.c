@@ -326,6 +326,34 @@ TEST_F(window, bad_requests)
 	EXPECT_EQ(0, load(self, 0));
 }
 
+/*
+ * Behind memview-vhost-user there is no window: QEMU announces it as guest memory,
+ * with the view for its file, and there is no view of a view.
+ */
+TEST_F(window, is_not_behind_the_proxy)
+{
+	char command[192], path[64];
+	int log = memfd_create("log", MFD_CLOEXEC);
+	pid_t proxy;
+
+	if (!self->dir[0])
+		return;
+	ASSERT_EQ(0, device_start(self, "--size 64"));
+	snprintf(path, sizeof(path), "%s/proxy", self->dir);
+	snprintf(command, sizeof(command), "exec memview-vhost-user --frontend %s --backend %s/sock",
+		 path, self->dir);
+	proxy = program_start(NULL, log, command);
+	ASSERT_EQ(0, program_listens(proxy, path));
+	ASSERT_EQ(0, qtest_start(&self->qtest, qtest_qemu(), 64,
+				 "vhost-user-test-device-pci,virtio-id=26", path));
+	EXPECT_EQ(0, self->qtest.window_size[0]);
+	/* This device insists, as no other should. */
+	restart(self);
+	EXPECT_EQ(0, log_says(log, "BACKEND_SHMEM_MAP, which was not offered"));
+	program_stop(&proxy);
+	close(log);
+}
+
 /* A file in the place of the socket is not the device's to remove. */
 TEST_F(window, spares_a_file)
 {

@@ -98,8 +98,10 @@ static const struct kind backend_requests[] = {
  * Protocol features that leave guest memory where it is. Left out, because
  * their messages would hand it to the backend in a form that cannot be taken
  * back: PAGEFAULT (8: postcopy, a userfaultfd of it), XEN_MMAP (17: grants)
- * and SHARED_OBJECT (18: dma-bufs, which may be made of it); and all that is
- * not known yet.
+ * and SHARED_OBJECT (18: dma-bufs, which may be made of it); SHMEM (22), since
+ * QEMU announces what is in a DAX window as guest memory, by the backend's own
+ * file, which may be one that cannot be shown in a view, such as a view; and all
+ * that is not known yet.
  */
 #define SAFE_FEATURES                            \
 	(1ULL << 0 | /* MQ */                    \
@@ -118,8 +120,7 @@ static const struct kind backend_requests[] = {
 	 1ULL << 14 | /* INBAND_NOTIFICATIONS */ \
 	 1ULL << 15 | /* CONFIGURE_MEM_SLOTS */  \
 	 1ULL << 16 | /* STATUS */               \
-	 1ULL << 19 | /* DEVICE_STATE */         \
-	 1ULL << 22 /* SHMEM */)
+	 1ULL << 19 /* DEVICE_STATE */)
 
 static const struct {
 	const char *sender;
@@ -246,10 +247,13 @@ static bool is_unoffered(enum vu_way way, uint32_t request)
 	case VU_POSTCOPY_LISTEN:
 	case VU_POSTCOPY_END:
 	case VU_GET_SHARED_OBJECT:
+	case VU_GET_SHMEM_CONFIG:
 		return way == VU_TO_BACKEND;
 	case VU_BACKEND_SHARED_OBJECT_ADD:
 	case VU_BACKEND_SHARED_OBJECT_REMOVE:
 	case VU_BACKEND_SHARED_OBJECT_LOOKUP:
+	case VU_BACKEND_SHMEM_MAP:
+	case VU_BACKEND_SHMEM_UNMAP:
 		return way == VU_BACKEND_REQUEST;
 	default:
 		return false;

@@ -48,6 +48,7 @@ enum vu_frontend_request {
 	VU_REM_MEM_REG = 38,
 	VU_SET_STATUS = 39,
 	VU_GET_SHARED_OBJECT = 41,
+	VU_GET_SHMEM_CONFIG = 44,
 };
 
 /* And of the backend. */
@@ -55,6 +56,8 @@ enum vu_backend_request {
 	VU_BACKEND_SHARED_OBJECT_ADD = 6,
 	VU_BACKEND_SHARED_OBJECT_REMOVE = 7,
 	VU_BACKEND_SHARED_OBJECT_LOOKUP = 8,
+	VU_BACKEND_SHMEM_MAP = 9,
+	VU_BACKEND_SHMEM_UNMAP = 10,
 };
 
 struct vu_header {
