@@ -215,8 +215,11 @@ TEST_F(events, fault)
 	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, 2 * PAGE, PAGE, MAP_RW));
 	ASSERT_EQ(0, probe_write(mem + 2 * PAGE, 1));
 	expect_fault(_metadata, self, 0, mem + 2 * PAGE, 2 * PAGE, "write");
+	/* It stays mapped for reading when its range allows more. */
+	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, PAGE, PAGE, MAP_R));
 	ASSERT_EQ(0, probe_read(mem + PAGE, &word));
 	expect_fault(_metadata, self, 1, mem + PAGE, PAGE, "read");
+	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, PAGE, PAGE, MAP_RW));
 	ASSERT_EQ(0, probe_write(mem + PAGE, 1));
 	expect_fault(_metadata, self, 2, mem + PAGE, PAGE, "upgrade");
 	EXPECT_EQ(NULL, strstr(field(event(self, "fault", 2), "result"), "SIG"));

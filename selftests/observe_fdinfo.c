@@ -108,14 +108,21 @@ TEST_F(fdinfo, faults)
 {
 	uint64_t word;
 
+	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, PAGE, 0, MAP_R));
 	ASSERT_EQ(0, probe_read(self->mem, &word));
 	EXPECT_MOVED(faults, 1);
 	ASSERT_EQ(0, probe_read(self->mem, &word));
 	EXPECT_MOVED(faults, 0);
 	/* The upgrade of a page that is there to be read. */
+	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, PAGE, 0, MAP_RW));
 	ASSERT_EQ(0, probe_write(self->mem, 1));
 	EXPECT_MOVED(faults, 1);
 	ASSERT_EQ(0, probe_write(self->mem, 2));
+	EXPECT_MOVED(faults, 0);
+	/* Of a file in memory, none is needed where the range allows it from the start. */
+	ASSERT_EQ(0, probe_read(self->mem + PAGE, &word));
+	EXPECT_MOVED(faults, 1);
+	ASSERT_EQ(0, probe_write(self->mem + PAGE, 1));
 	EXPECT_MOVED(faults, 0);
 	EXPECT_EQ(0, self->info.fault_errors);
 }
