@@ -38,8 +38,8 @@
 /*
  * One fault, over all its rounds: for the tracepoint when it began, if one
  * listens, and what it met; whether the source has been asked for a huge page:
- * once is enough; and the file of the view, if a source may drop the lock that
- * the fault is under. With that lock goes what keeps the view, and this module.
+ * once is enough; and the file of the view, if the lock that the fault is under
+ * may be dropped. With that goes what keeps the view, and this module.
  */
 struct fault_state {
 	u64 start;
@@ -58,32 +58,13 @@ static bool has_changed(struct memview_view *view,
 }
 
 /*
- * Insert the PTE, if the layout has not changed since the page was resolved.
- *
- * Return: 0, -EAGAIN after a change, or what vm_insert_page() has to say.
- */
-static int commit(struct memview_view *view, const struct memview_met *met,
-		  struct vm_fault *vmf, struct page *page)
-{
-	struct vm_area_struct vma = {};
-	int err = -EAGAIN;
-
-	memview_insertion_vma(&vma, vmf, met->range);
-	down_read(&view->layout.lock);
-	if (!has_changed(view, met, vmf)) {
-		memview_touch(met->range);
-		err = vm_insert_page(&vma, vmf->address, page);
-	}
-	up_read(&view->layout.lock);
-	return err;
-}
-
-/*
  * Under the lock of the PTE. pte_offset_map_lock() would take it, but is not for
- * modules. Return: 0, or -EBUSY if the PTE is of another page, or has gone.
+ * modules. Not a part of commit(), where most faults would carry it for nothing.
+ *
+ * Return: 0, or -EBUSY if the PTE is of another page, or has gone.
  */
-static int make_writable(const struct vm_fault *vmf, struct page *page,
-			 pgprot_t prot)
+static noinline int make_writable(const struct vm_fault *vmf, struct page *page,
+				  pgprot_t prot)
 {
 	struct mm_struct *mm = vmf->vma->vm_mm;
 	int err = -EBUSY;
@@ -112,12 +93,13 @@ out:
 }
 
 /*
- * As commit(), where the page is mapped already, for reading. If this fails the
- * access faults again.
+ * Insert the PTE, or let it be written to if it is there to be read, if the
+ * layout has not changed since the page was resolved.
+ *
+ * Return: 0, -EAGAIN after a change, or what vm_insert_page() has to say.
  */
-static noinline int commit_write(struct memview_view *view,
-				 const struct memview_met *met,
-				 struct vm_fault *vmf, struct page *page)
+static int commit(struct memview_view *view, const struct memview_met *met,
+		  struct vm_fault *vmf, struct page *page)
 {
 	struct vm_area_struct vma = {};
 	int err = -EAGAIN;
@@ -126,7 +108,9 @@ static noinline int commit_write(struct memview_view *view,
 	down_read(&view->layout.lock);
 	if (!has_changed(view, met, vmf)) {
 		memview_touch(met->range);
-		err = make_writable(vmf, page, vma.vm_page_prot);
+		err = vm_insert_page(&vma, vmf->address, page);
+		if (err == -EBUSY && (vmf->flags & FAULT_FLAG_WRITE))
+			err = make_writable(vmf, page, vma.vm_page_prot);
 	}
 	up_read(&view->layout.lock);
 	return err;
@@ -175,6 +159,12 @@ static bool needs_mmap_lock(const struct memview_range *range,
 	       range->source->kind == MEMVIEW_SOURCE_FILE;
 }
 
+static void pin_view(struct fault_state *state, const struct vm_fault *vmf)
+{
+	if (!state->pin)
+		state->pin = get_file(vmf->vma->vm_file);
+}
+
 /* As memview_source_fault(). */
 static vm_fault_t ask_source(struct memview_view *view,
 			     struct memview_range *range, struct vm_fault *vmf,
@@ -184,8 +174,8 @@ static vm_fault_t ask_source(struct memview_view *view,
 	unsigned long before = READ_ONCE(mapping->nrpages);
 	vm_fault_t ret;
 
-	if ((vmf->flags & FAULT_FLAG_ALLOW_RETRY) && !state->pin)
-		state->pin = get_file(vmf->vma->vm_file);
+	if (vmf->flags & FAULT_FLAG_ALLOW_RETRY)
+		pin_view(state, vmf);
 	if (needs_mmap_lock(range, vmf)) {
 		memview_vma_end_read(vmf->vma);
 		return VM_FAULT_RETRY;
@@ -230,13 +220,51 @@ static vm_fault_t ask_to_write(struct memview_view *view,
 	return ret | major;
 }
 
-/* After a fault that writes, under no lock of a page. */
-static void account_write(const struct memview_source *source)
+/*
+ * Give up the lock that a fault is under, if the core lets it go.
+ * Return: VM_FAULT_COMPLETED, or 0.
+ */
+static vm_fault_t unlock_client(struct vm_fault *vmf, struct fault_state *state)
 {
-	if (!source->vma.vm_ops->page_mkwrite)
-		file_update_time(source->vma.vm_file);
-	if (!source->cached_writable)
-		balance_dirty_pages_ratelimited(source->vma.vm_file->f_mapping);
+	if (!fault_flag_allow_retry_first(vmf->flags) ||
+	    (vmf->flags & FAULT_FLAG_RETRY_NOWAIT))
+		return 0;
+	pin_view(state, vmf);
+	if (vmf->flags & FAULT_FLAG_VMA_LOCK)
+		memview_vma_end_read(vmf->vma);
+	else
+		mmap_read_unlock(vmf->vma->vm_mm);
+	return VM_FAULT_COMPLETED;
+}
+
+/*
+ * Where too many pages are dirty, who makes another one so waits for storage.
+ * As unlock_client().
+ */
+static vm_fault_t throttle(struct address_space *mapping, struct vm_fault *vmf,
+			   struct fault_state *state)
+{
+	vm_fault_t ret;
+
+	if (likely(!balance_dirty_pages_ratelimited_flags(mapping, BDP_ASYNC)))
+		return 0;
+	ret = unlock_client(vmf, state);
+	balance_dirty_pages_ratelimited(mapping);
+	return ret;
+}
+
+/*
+ * After a fault that writes to a source that is not told of it, under no lock of
+ * a page. As unlock_client().
+ */
+static vm_fault_t account_write(const struct memview_source *source,
+				struct vm_fault *vmf, struct fault_state *state)
+{
+	struct file *file = source->vma.vm_file;
+
+	file_update_time(file);
+	return source->cached_writable ? 0 :
+					 throttle(file->f_mapping, vmf, state);
 }
 
 /* One round: resolve and commit. Consumes nothing of the caller's. */
@@ -246,12 +274,14 @@ static vm_fault_t fault_range(struct memview_view *view,
 			      int *err)
 {
 	struct memview_range *range = met->range;
+	const struct memview_source *source = range->source;
 	bool write = vmf->flags & FAULT_FLAG_WRITE;
+	bool told = write && source->vma.vm_ops->page_mkwrite;
 	struct folio *folio;
 	struct page *page;
 	vm_fault_t ret;
 
-	if (write && range->source->vma.vm_ops->page_mkwrite)
+	if (told)
 		ret = ask_to_write(view, range, vmf, state, &page);
 	else
 		ret = ask_source(view, range, vmf, state, &page);
@@ -259,16 +289,17 @@ static vm_fault_t fault_range(struct memview_view *view,
 		return ret;
 	folio = page_folio(page);
 	*err = prepare(met, vmf, page, state) ?: commit(view, met, vmf, page);
-	if (unlikely(*err == -EBUSY) && write)
-		*err = commit_write(view, met, vmf, page);
 	/* If it is dirty, what says which parts are will learn from the PTE. */
 	if (write && !*err && !folio_test_dirty(folio))
 		folio_mark_dirty(folio);
 	folio_unlock(folio);
 	folio_put(folio);
-	if (write && !*err)
-		account_write(range->source);
-	return commit_result(vmf, *err) | (ret & VM_FAULT_MAJOR);
+	ret = commit_result(vmf, *err) | (ret & VM_FAULT_MAJOR);
+	if (told && !*err)
+		ret |= throttle(source->vma.vm_file->f_mapping, vmf, state);
+	else if (write && !*err)
+		ret |= account_write(source, vmf, state);
+	return ret;
 }
 
 /* As memview_map_around(): by one entry if there is no page table and can be. */
@@ -335,9 +366,6 @@ static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 		file_update_time(written);
 		fput(written);
 	}
-	/* If it is the last, it goes when this task goes back to user space. */
-	if (state->pin)
-		fput(state->pin);
 	return ret | major;
 }
 
@@ -349,7 +377,6 @@ static struct fault_state state_begin(void)
 	};
 }
 
-/* Not after VM_FAULT_RETRY: the view may be gone. */
 static void state_end(struct fault_state *state, struct memview_view *view,
 		      struct vm_fault *vmf, vm_fault_t ret)
 {
@@ -372,8 +399,12 @@ static vm_fault_t memview_fault(struct vm_fault *vmf)
 	struct fault_state state = state_begin();
 	vm_fault_t ret = fault(view, vmf, &state);
 
+	/* It comes again. */
 	if (!(ret & VM_FAULT_RETRY))
 		state_end(&state, view, vmf, ret);
+	/* If it is the last, it goes when this task goes back to user space. */
+	if (state.pin)
+		fput(state.pin);
 	return ret;
 }
 
@@ -382,7 +413,8 @@ static vm_fault_t memview_fault(struct vm_fault *vmf)
  * writable after this, and the page dirty, and have the writer wait for its
  * file's storage, all of it with the view's file in hand: nothing would keep the
  * source from going meanwhile. So it finds all done by memview_fault(),
- * which has hold of the source.
+ * which has hold of the source. That waits under the lock of the fault: from
+ * here the core does not let it go.
  */
 static vm_fault_t memview_mkwrite(struct vm_fault *vmf)
 {

@@ -7,27 +7,50 @@
 #include "revoke_fuse.h"
 
 #include <bpf/libbpf.h>
+#include <sched.h>
 #include <sys/statvfs.h>
+#include <sys/sysmacros.h>
 
 #include "stall.skel.h"
 
 #define SECOND	1000000000ULL
 
-/* ---- To bring a page: no lock is held, nor a mapping left, or a file ---- */
+/* ---- No lock is held, nor a mapping left, or a file ---- */
 
-struct reader {
+struct toucher {
 	char *mem;
-	uint64_t value;
+	unsigned int pages; /* to be written */
+	_Atomic int tid;
 	int sig;
 	_Atomic int done;
 };
 
+/* Waits for a page to be brought. */
 static void *read_page(void *arg)
 {
-	struct reader *reader = arg;
+	struct toucher *toucher = arg;
+	uint64_t value;
 
-	reader->sig = probe_read(reader->mem, &reader->value);
-	atomic_store(&reader->done, 1);
+	toucher->sig = probe_read(toucher->mem, &value);
+	atomic_store(&toucher->done, 1);
+	return NULL;
+}
+
+/*
+ * How many pages a thread makes dirty before the kernel looks whether there are
+ * too many.
+ */
+#define FREE_PAGES 32
+
+static void *write_pages(void *arg)
+{
+	struct toucher *toucher = arg;
+	unsigned int page;
+
+	atomic_store(&toucher->tid, gettid());
+	for (page = 0; page < toucher->pages && !toucher->sig; page++)
+		toucher->sig = probe_write(toucher->mem + page * PAGE, 1);
+	atomic_store(&toucher->done, 1);
 	return NULL;
 }
 
@@ -35,7 +58,9 @@ FIXTURE(lifetime_fault)
 {
 	struct slow_fs fs;
 	int module, control, viewfd;
-	struct reader reader;
+	char *mem;
+	struct toucher toucher;
+	pthread_t thread;
 	struct klog klog;
 };
 
@@ -53,10 +78,11 @@ FIXTURE_SETUP(lifetime_fault)
 	ASSERT_EQ(0, err);
 	self->control = view_create(SLOW_SIZE);
 	ASSERT_LE(0, self->control);
-	ASSERT_EQ(0, view_map(self->control, self->fs.fd, 0, SLOW_SIZE, 0, MAP_R));
+	ASSERT_EQ(0, view_map(self->control, self->fs.fd, 0, SLOW_SIZE, 0, MAP_RW));
 	self->viewfd = view_get_fd(self->control);
-	self->reader.mem = view_mmap(self->viewfd, SLOW_SIZE, PROT_READ, 0);
-	ASSERT_NE(MAP_FAILED, self->reader.mem);
+	self->mem = view_mmap(self->viewfd, SLOW_SIZE, PROT_RW, 0);
+	ASSERT_NE(MAP_FAILED, self->mem);
+	self->toucher.mem = self->mem;
 }
 
 FIXTURE_TEARDOWN(lifetime_fault)
@@ -69,37 +95,167 @@ FIXTURE_TEARDOWN(lifetime_fault)
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
 
-/*
- * Catches: a fault that gives up the lock it is under, and has no file of the
- * view: it would return into a module that is gone.
- */
-TEST_F_TIMEOUT(lifetime_fault, keeps_the_module, 120)
+static void *unmap_all(void *arg)
+{
+	struct toucher *toucher = arg;
+
+	munmap(toucher->mem, SLOW_SIZE);
+	atomic_store(&toucher->done, 1);
+	return NULL;
+}
+
+static bool comes(_Atomic int *flag)
 {
 	uint64_t end = now_ns() + 20 * SECOND * slowness();
+
+	while (!atomic_load(flag) && now_ns() < end)
+		sleep_ms(1);
+	return atomic_load(flag);
+}
+
+/* While the thread waits: all goes that its view has, but the module. */
+static void let_all_go(struct __test_metadata *_metadata, FIXTURE_DATA(lifetime_fault) *self)
+{
+	struct toucher unmapper = { .mem = self->mem };
 	pthread_t thread;
 	int err;
 
-	self->fs.shared->hold = 1;
-	ASSERT_EQ(0, pthread_create(&thread, NULL, read_page, &self->reader));
-	while (!self->fs.shared->held && now_ns() < end)
-		sleep_ms(1);
-	EXPECT_LT(0, self->fs.shared->held);
-	sleep_ms(50);
-	EXPECT_EQ(0, munmap(self->reader.mem, SLOW_SIZE));
+	ASSERT_EQ(0, pthread_create(&thread, NULL, unmap_all, &unmapper));
+	EXPECT_TRUE(comes(&unmapper.done)) TH_LOG("munmap() waits for the fault");
 	close(self->viewfd);
 	close(self->control);
 	/* What has no user any more is gone, at last. */
 	sleep_ms(200);
-	EXPECT_EQ(0, atomic_load(&self->reader.done));
+	EXPECT_EQ(0, atomic_load(&self->toucher.done));
 	err = memview_unload();
 	EXPECT_TRUE(err == -EAGAIN || err == -EBUSY) TH_LOG("%d", err);
 	self->fs.shared->hold = 0;
+	self->fs.shared->hold_writes = 0;
+	pthread_join(self->thread, NULL);
 	pthread_join(thread, NULL);
-	EXPECT_EQ(SIGSEGV, self->reader.sig);
+	EXPECT_EQ(SIGSEGV, self->toucher.sig);
 	EXPECT_EQ(0, memview_unload());
 }
 
-/* ---- To let a page be written: the core, or the module, asks whether to wait ---- */
+/*
+ * Catches: a fault that gives up the lock it is under, and has no file of the
+ * view: it would return into a module that is gone. Or one that keeps the lock.
+ */
+TEST_F_TIMEOUT(lifetime_fault, keeps_the_module, 120)
+{
+	self->fs.shared->hold = 1;
+	ASSERT_EQ(0, pthread_create(&self->thread, NULL, read_page, &self->toucher));
+	EXPECT_TRUE(comes(&self->fs.shared->held));
+	sleep_ms(50);
+	let_all_go(_metadata, self);
+}
+
+/* Does the kernel hold the thread back because too many pages are dirty? */
+static bool is_throttled(int tid)
+{
+	char path[64], where[64];
+	int len;
+
+	snprintf(path, sizeof(path), "/proc/self/task/%d/wchan", tid);
+	len = read_file(path, where, sizeof(where));
+	return len > 0 && strstr(where, "balance_dirty_pages");
+}
+
+/* For long: while others write back, it comes and goes. */
+static bool gets_throttled(struct toucher *toucher)
+{
+	uint64_t end = now_ns() + 20 * SECOND * slowness();
+	int times = 0;
+
+	while (times < 20 && !atomic_load(&toucher->done) && now_ns() < end) {
+		times = is_throttled(atomic_load(&toucher->tid)) ? times + 1 : 0;
+		sleep_ms(10);
+	}
+	return times == 20;
+}
+
+/*
+ * It looks after so many pages of a CPU, too. Let there be few that count yet
+ * for this one, where the thread will run as well.
+ */
+static int forget_dirty_pages(void)
+{
+	char ratio[16], page[PAGE] = {};
+	struct source other;
+	cpu_set_t cpus;
+	int err;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(0, &cpus);
+	if (sched_setaffinity(0, sizeof(cpus), &cpus))
+		return -errno;
+	if (read_file("/proc/sys/vm/dirty_ratio", ratio, sizeof(ratio)) < 0)
+		return -ENOENT;
+	err = source_open(&other, SOURCE_EXT4, PAGE);
+	if (err)
+		return err;
+	err = write_file("/proc/sys/vm/dirty_bytes", "8192");
+	if (pwrite(other.fd, page, PAGE, 0) != PAGE)
+		err = -EIO;
+	source_close(&other);
+	return write_file("/proc/sys/vm/dirty_ratio", ratio) ?: err;
+}
+
+static int set_ratios(int fd, const char *min, const char *max)
+{
+	char path[64];
+	struct stat st;
+	size_t len;
+
+	if (fstat(fd, &st))
+		return -errno;
+	len = snprintf(path, sizeof(path), "/sys/class/bdi/%u:%u/", major(st.st_dev),
+		       minor(st.st_dev));
+	/* Neither may be beyond the other at any time. */
+	strcpy(path + len, "min_ratio");
+	if (write_file(path, "0"))
+		return -ENOENT;
+	strcpy(path + len, "max_ratio");
+	if (write_file(path, max))
+		return -EINVAL;
+	strcpy(path + len, "min_ratio");
+	return write_file(path, min);
+}
+
+/*
+ * No page of the file system may be dirty, and some are: more than the kernel's
+ * counts may be wrong by.
+ */
+static int spoil(int fd, char *mem)
+{
+	struct toucher toucher = { .mem = mem, .pages = SLOW_PAGES - FREE_PAGES };
+	int err = set_ratios(fd, "90", "100");
+
+	if (err)
+		return err;
+	write_pages(&toucher);
+	return toucher.sig ? -EIO : set_ratios(fd, "0", "0");
+}
+
+/* Catches the same, where it is the kernel that lets a writer wait. */
+TEST_F_TIMEOUT(lifetime_fault, throttled_keeps_the_module, 120)
+{
+	int err;
+
+	err = forget_dirty_pages();
+	if (err == -ENODEV)
+		SKIP(return, "missing: an ext4");
+	ASSERT_EQ(0, err);
+	self->fs.shared->hold_writes = 1;
+	ASSERT_EQ(0, spoil(self->fs.fd, self->mem));
+	self->toucher.mem = self->mem + SLOW_SIZE - FREE_PAGES * PAGE;
+	self->toucher.pages = FREE_PAGES;
+	ASSERT_EQ(0, pthread_create(&self->thread, NULL, write_pages, &self->toucher));
+	EXPECT_TRUE(gets_throttled(&self->toucher));
+	let_all_go(_metadata, self);
+}
+
+/* ---- To have written a page: the core, or the module, asks whether to wait ---- */
 
 FIXTURE(lifetime_write)
 {
@@ -134,6 +290,7 @@ FIXTURE_SETUP(lifetime_write)
 	self->stall = stall__open();
 	ASSERT_NE(NULL, self->stall);
 	ASSERT_EQ(0, bpf_program__set_autoload(self->stall->progs.balance, true));
+	ASSERT_EQ(0, bpf_program__set_autoload(self->stall->progs.balance_flags, true));
 	ASSERT_EQ(0, fstat(self->src.fd, &st));
 	self->stall->bss->inode = st.st_ino;
 	self->stall->bss->longest_ns = 20 * SECOND;

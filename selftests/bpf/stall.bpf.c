@@ -45,11 +45,23 @@ int BPF_PROG(memview_invalidate, struct memview *view, struct inode *file, unsig
 	return 0;
 }
 
-/* Or, if the test loads it: who has made a page dirty, and is to wait if there are too many. */
-SEC("?fentry/balance_dirty_pages_ratelimited")
-int BPF_PROG(balance, struct address_space *mapping)
+/* Or, if the test loads them: who has made a page dirty, and is to wait if there are too many. */
+static void stall_once(struct address_space *mapping)
 {
 	if (!stalled && mapping->host->i_ino == inode)
 		stall();
+}
+
+SEC("?fentry/balance_dirty_pages_ratelimited")
+int BPF_PROG(balance, struct address_space *mapping)
+{
+	stall_once(mapping);
+	return 0;
+}
+
+SEC("?fentry/balance_dirty_pages_ratelimited_flags")
+int BPF_PROG(balance_flags, struct address_space *mapping)
+{
+	stall_once(mapping);
 	return 0;
 }
