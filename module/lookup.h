@@ -42,7 +42,8 @@ static inline bool memview_forbids(const struct vm_fault *vmf,
  * memview_insertion_vma - a VMA to insert a fault's pages by
  * @vma: All zeroes. Set up: it has the client's place, and the protection that
  *	the range leaves of the mapping's.
- * @vmf: The client's fault. Only a write makes pages writable.
+ * @vmf: The client's fault. Only a write makes pages writable, but of a file in
+ *	memory alone: it need not know of each.
  * @range: Range.
  */
 static __always_inline void
@@ -58,7 +59,7 @@ memview_insertion_vma(struct vm_area_struct *vma, const struct vm_fault *vmf,
 	vma->vm_ops = vmf->vma->vm_ops;
 	/* vm_insert_page() wants to see that the caller knows what it does. */
 	vm_flags_init(vma, vmf->vma->vm_flags | VM_MIXEDMAP);
-	if (!(vmf->flags & FAULT_FLAG_WRITE))
+	if (!(vmf->flags & FAULT_FLAG_WRITE) && !range->source->cached_writable)
 		flags &= ~VM_WRITE;
 	/*
 	 * PROT_WRITE or PROT_EXEC alone read too. Without VM_READ there may be

@@ -182,11 +182,14 @@ TEST_F(bpftrace, faultlat)
 	SOURCE_OPEN_OR_SKIP(&file, SOURCE_EXT4, 2 * PAGE);
 	ASSERT_EQ(0, source_fill(&file, FILE_ID));
 	ASSERT_EQ(0, view_map(self->control, file.fd, 0, 2 * PAGE, SIZE - 4 * PAGE, MAP_RW));
+	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, 20 * PAGE, 0, MAP_R));
 	START("faultlat.bt");
 	for (i = 0; i < 2; i++)
 		ASSERT_EQ(0, probe_read(self->mem + SIZE - (4 - i) * PAGE, &word));
 	for (i = 0; i < 20; i++)
 		ASSERT_EQ(0, probe_read(self->mem + i * PAGE, &word));
+	/* They stay mapped as they are. */
+	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, 20 * PAGE, 0, MAP_RW));
 	for (i = 0; i < 7; i++)
 		ASSERT_EQ(0, probe_write(self->mem + i * PAGE + 8, 1));
 	for (i = 20; i < 33; i++)

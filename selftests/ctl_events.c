@@ -28,7 +28,7 @@ FIXTURE_SETUP(ctl_events)
 	ASSERT_LE(0, self->reader);
 	self->memfd = memfd_filled(SIZE, 1);
 	self->control = view_create(SIZE);
-	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, 20 * PAGE, 0, MAP_RW));
+	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, 20 * PAGE, 0, MAP_R));
 	ASSERT_EQ(0, view_map(self->control, self->file.fd, 0, 2 * PAGE, 20 * PAGE, MAP_R));
 	self->viewfd = view_get_fd(self->control);
 	self->mem = view_mmap_by_page(self->viewfd, SIZE, PROT_RW, 0);
@@ -64,12 +64,13 @@ static void live(struct __test_metadata *_metadata, FIXTURE_DATA(ctl_events) *se
 	uint64_t word;
 	char *mem;
 
-	ASSERT_EQ(0, view_map(control, self->memfd, PAGE, 8 * PAGE, 0, MAP_RW));
+	ASSERT_EQ(0, view_map(control, self->memfd, PAGE, 8 * PAGE, 0, MAP_R));
 	ASSERT_EQ(0, view_map(control, self->file.fd, 0, 2 * PAGE, 8 * PAGE, MAP_R));
 	ASSERT_EQ(-EACCES, view_map(control, self->reader, 0, PAGE, 0, MAP_RW));
 	viewfd = view_get_fd(control);
 	mem = view_mmap_by_page(viewfd, 16 * PAGE, PROT_RW, PAGE);
 	ASSERT_EQ(0, probe_read(mem, &word));
+	ASSERT_EQ(0, view_map(control, self->memfd, PAGE, 8 * PAGE, 0, MAP_RW));
 	ASSERT_EQ(0, probe_write(mem, 1));
 	ASSERT_EQ(0, probe_write(mem + PAGE, 1));
 	ASSERT_EQ(0, probe_read(mem + 7 * PAGE, &word));
@@ -108,7 +109,7 @@ static void check_batches(struct __test_metadata *_metadata, struct json_object 
 	EXPECT_EQ(~0ULL, get_u64(e, "/failed_entry"));
 	EXPECT_STREQ("", get_str(e, "/error"));
 	/* Its entries, and of the other one that which is at fault. */
-	e = pick_nth(all, "event", "map", 3);
+	e = pick_nth(all, "event", "map", 4);
 	EXPECT_EQ(20 * PAGE, get_u64(e, "/offset"));
 	EXPECT_STREQ("", get_str(e, "/error"));
 	e = pick_nth(all, "event", "unmap", 1);
@@ -117,7 +118,7 @@ static void check_batches(struct __test_metadata *_metadata, struct json_object 
 	EXPECT_EQ(3, get_u64(e, "/entries"));
 	EXPECT_EQ(2, get_u64(e, "/failed_entry"));
 	EXPECT_STREQ("EACCES", get_str(e, "/error"));
-	e = pick_nth(all, "event", "map", 4);
+	e = pick_nth(all, "event", "map", 5);
 	EXPECT_STREQ("EACCES", get_str(e, "/error"));
 }
 
@@ -131,18 +132,20 @@ static void check_changes(struct __test_metadata *_metadata, struct json_object 
 	e = pick_nth(all, "event", "resize", 1);
 	EXPECT_EQ(SIZE, get_u64(e, "/old_size"));
 	EXPECT_EQ(4 * PAGE, get_u64(e, "/size"));
-	EXPECT_EQ(5, count_of(all, "event", "map"));
+	EXPECT_EQ(6, count_of(all, "event", "map"));
 	e = pick_nth(all, "event", "map", 0);
 	EXPECT_EQ(0, get_u64(e, "/offset"));
 	EXPECT_EQ(8 * PAGE, get_u64(e, "/size"));
 	EXPECT_EQ(PAGE, get_u64(e, "/fd_offset"));
-	EXPECT_STREQ("rw-", get_str(e, "/flags"));
+	EXPECT_STREQ("r--", get_str(e, "/flags"));
 	EXPECT_STREQ("memfd", get_str(e, "/kind"));
 	EXPECT_STREQ("", get_str(e, "/error"));
 	e = pick_nth(all, "event", "map", 1);
 	EXPECT_STREQ("file", get_str(e, "/kind"));
 	e = pick_nth(all, "event", "map", 2);
 	EXPECT_STREQ("EACCES", get_str(e, "/error"));
+	e = pick_nth(all, "event", "map", 3);
+	EXPECT_STREQ("rw-", get_str(e, "/flags"));
 	check_batches(_metadata, all);
 	EXPECT_EQ(2, count_of(all, "event", "unmap"));
 	e = pick_nth(all, "event", "unmap", 0);
@@ -254,16 +257,16 @@ TEST_F(ctl_events, filters)
 	ASSERT_EQ(0, job_start(&failed, "watching",
 			       "exec memviewctl events -j --failed --pid %d", getpid()));
 	ASSERT_EQ(0, job_start(&name, "watching",
-			       "exec memviewctl events -j -e map,destroy --event unmap --count 4"));
+			       "exec memviewctl events -j -e map,destroy --event unmap --count 5"));
 	live(_metadata, self);
 	ASSERT_EQ(0, probe_read(self->mem, &word));
 	ASSERT_EQ(0, view_unmap(self->control, 0, PAGE));
 
-	/* Ends by itself: three maps and one unmap come first. */
+	/* Ends by itself: four maps and one unmap come first. */
 	ASSERT_EQ(0, job_end(&name, 0, &said));
 	all = json_lines(said.out);
-	EXPECT_EQ(4, json_object_array_length(all));
-	EXPECT_EQ(3, count_of(all, "event", "map"));
+	EXPECT_EQ(5, json_object_array_length(all));
+	EXPECT_EQ(4, count_of(all, "event", "map"));
 	EXPECT_EQ(1, count_of(all, "event", "unmap"));
 
 	ASSERT_EQ(0, job_says(&view, "\"unmap\""));
@@ -358,6 +361,8 @@ static void work(struct __test_metadata *_metadata, FIXTURE_DATA(ctl_events) *se
 
 	for (i = 0; i < 20; i++)
 		ASSERT_EQ(0, probe_read(self->mem + i * PAGE, &word));
+	/* They stay mapped as they are. */
+	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, 7 * PAGE, 0, MAP_RW));
 	for (i = 0; i < 7; i++)
 		ASSERT_EQ(0, probe_write(self->mem + i * PAGE, 1));
 	for (i = 0; i < 3; i++)

@@ -290,9 +290,12 @@ static int run_write(struct bench *b)
 	return probe_write(b->mem + 3 * PAGE, page_tag(A_ID, 3)) ? -EFAULT : 0;
 }
 
+/* What is mapped while the range allows no writing stays mapped like that. */
 static int prepare_read(struct bench *b)
 {
-	return run_populate_read(b);
+	return view_map(b->control, b->a.fd, 0, 8 * PAGE, 0, MAP_R) ?:
+	       run_populate_read(b) ?:
+	       view_map(b->control, b->a.fd, 0, 8 * PAGE, 0, MAP_RW);
 }
 
 /* Pages that only a fault in the source makes, where there was none before. */

@@ -119,6 +119,11 @@ TEST_F(fdinfo, faults)
 	EXPECT_MOVED(faults, 1);
 	ASSERT_EQ(0, probe_write(self->mem, 2));
 	EXPECT_MOVED(faults, 0);
+	/* Of a file in memory, none is needed where the range allows it from the start. */
+	ASSERT_EQ(0, probe_read(self->mem + PAGE, &word));
+	EXPECT_MOVED(faults, 1);
+	ASSERT_EQ(0, probe_write(self->mem + PAGE, 1));
+	EXPECT_MOVED(faults, 0);
 	EXPECT_EQ(0, self->info.fault_errors);
 }
 

@@ -4,11 +4,10 @@
  * while a write to it is on its way
  *
  * A write to a page that is present and read-only comes to the module, which
- * looks at the range, and then goes back to the kernel, which makes the PTE
- * writable if it has not changed. If meanwhile the controller narrows the
- * range, which removes the PTE, and another thread's read brings an equal PTE
- * back, the kernel cannot tell. Here it happens by chance; in revoke_frozen.c
- * the file system holds the write half way.
+ * looks at the range, and makes the PTE writable. If meanwhile the controller
+ * narrows the range, which removes the PTE, and another thread's read brings an
+ * equal PTE back, the PTE does not tell. Here it happens by chance; in
+ * revoke_frozen.c the file system holds the write half way.
  */
 #include "revoke.h"
 
@@ -94,7 +93,10 @@ static void *upgrade_reader(void *arg)
 	return NULL;
 }
 
-/* Every write of the writer is an upgrade: it reads before, and forgets after. */
+/*
+ * The writer's writes are upgrades: it reads before, and forgets after. Those
+ * of a file in memory are if it has read before the range was widened.
+ */
 static void *upgrade_writer(void *arg)
 {
 	struct sched_param param = { 0 };
