@@ -223,9 +223,25 @@ static void store(struct ma_state *mas, struct memview_piece *piece)
 }
 
 /*
+ * Nodes of the tree for a store, a few, and more of them than the caller's
+ * memory cgroup allows if must be. 7.x gets several at a time in a container
+ * whose own memory does not heed __GFP_NOFAIL: one that is killed for want of
+ * memory may not get it at once.
+ */
+static void prepare(struct ma_state *mas, const struct memview_piece *piece)
+{
+	for (;;) {
+		mas_set_range(mas, piece->first, piece->last);
+		if (!mas_preallocate(mas, piece->range,
+				     GFP_KERNEL_ACCOUNT | __GFP_NOFAIL))
+			return;
+		schedule_timeout_uninterruptible(1);
+	}
+}
+
+/*
  * Under layout->lock, for writing. After the first store there is no way back,
- * so the others insist on their memory: a node or few of the tree each, and
- * more than the caller's memory cgroup allows if must be.
+ * so the others insist on their memory.
  */
 static int store_all(struct memview_layout *layout,
 		     struct memview_piece *pieces, struct memview_piece *end,
@@ -244,9 +260,7 @@ static int store_all(struct memview_layout *layout,
 	drop_all(layout, pieces, end, dead);
 	store(&mas, piece);
 	while ((piece = skip_holes(piece + 1, end)) < end) {
-		mas_set_range(&mas, piece->first, piece->last);
-		mas_preallocate(&mas, piece->range,
-				GFP_KERNEL_ACCOUNT | __GFP_NOFAIL);
+		prepare(&mas, piece);
 		store(&mas, piece);
 	}
 	layout->changes++;
