@@ -4,8 +4,9 @@
  *
  * In two sets. The first looks at views and sources; any program may use it.
  * The second takes locks that a tracing program might already be under: it is
- * for struct_ops and syscall programs, and for those that may sleep. (All
- * struct_ops of the kernel are of one type of program, whatever their context.)
+ * for struct_ops and syscall programs; what takes locks is for those of them
+ * that may sleep. (All struct_ops of the kernel are of one type of program,
+ * whatever their context.)
  */
 #include <linux/bpf.h>
 #include <linux/btf.h>
@@ -99,12 +100,18 @@ __bpf_kfunc int bpf_memview_get_info(struct memview *memview,
  * @file: The source, trusted.
  * @info: Filled in.
  *
+ * Not every file that the verifier trusts is there: that of the LSM hook of
+ * mmap() is NULL for anonymous memory, which the verifier of 6.12 does not
+ * know. It even leaves out a check that the program makes.
+ *
  * Context: Any.
- * Return: 0.
+ * Return: 0; -EINVAL no file.
  */
 __bpf_kfunc int bpf_memview_get_source_info(struct file *file,
 					    struct memview_source_info *info)
 {
+	if (!file)
+		return -EINVAL;
 	get_source_info(file, info);
 	return 0;
 }

@@ -6,6 +6,8 @@
 
 #include <sys/sysmacros.h>
 
+#include "lsm.skel.h"
+
 #define SIZE	(4 * PAGE)
 
 FIXTURE(source)
@@ -160,6 +162,27 @@ TEST_F(source, path_too_long)
 	ASSERT_EQ(0, ftruncate(fd, SIZE));
 	ASSERT_EQ(0, view_map(self->control, fd, 0, PAGE, 0, MAP_R));
 	EXPECT_EQ(-ENAMETOOLONG, self->r->bss->path_len);
+}
+
+/*
+ * An mmap() of no file. The verifier of 6.12 takes the hook's file for one that is
+ * never NULL, and leaves out the program's own check.
+ */
+TEST_F(source, none)
+{
+	struct lsm *l = lsm__open_and_load();
+	void *p;
+
+	ASSERT_NE(NULL, l);
+	l->bss->pid = getpid();
+	l->bss->result = 1;
+	ASSERT_EQ(0, lsm__attach(l));
+	p = mmap(NULL, PAGE, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+	lsm__detach(l);
+	EXPECT_NE(MAP_FAILED, p);
+	EXPECT_LE(1, l->bss->asked);
+	EXPECT_TRUE(l->bss->result == -EINVAL || l->bss->checked);
+	lsm__destroy(l);
 }
 
 TEST_HARNESS_MAIN
