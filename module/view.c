@@ -361,7 +361,7 @@ int memview_view_resize(struct memview_view *view, loff_t size)
 	}
 	mutex_unlock(&view->change_lock);
 	trace_memview_resize(&view->bpf, old, size, err);
-	if (!err && size < old)
+	if (!err && PAGE_ALIGN(size) < PAGE_ALIGN(old))
 		memview_tell_unmap(view, PAGE_ALIGN(size),
 				   PAGE_ALIGN(old) - PAGE_ALIGN(size));
 	return err;
@@ -386,8 +386,8 @@ static int revoke(struct memview_view *view, pgoff_t first, pgoff_t last)
  *
  * Context: May sleep. A reclaim or a fault must not depend on the caller.
  * Return: 0; -EINVAL unaligned or overflowing; -ENOENT the view is dead;
- *	-ENOMEM or -ENOSPC, and nothing has changed: a whole view can always be
- *	taken away.
+ *	-ENOMEM or -ENOSPC, and nothing has changed. Taking a whole view away
+ *	makes no range more: it is never -ENOSPC.
  */
 int memview_view_revoke(struct memview_view *view, u64 offset, u64 size)
 {
@@ -405,7 +405,7 @@ int memview_view_revoke(struct memview_view *view, u64 offset, u64 size)
 	err = revoke(view, first, last);
 	mutex_unlock(&view->change_lock);
 	trace_memview_revoke(&view->bpf, offset, size, err);
-	if (!err)
+	if (!err && size)
 		memview_tell_unmap(view, offset, size);
 	return err;
 }

@@ -329,6 +329,26 @@ TEST_F(policy, told_of_odd_shrink)
 	EXPECT_UNMAP(0, 6 * PAGE, SIZE - 6 * PAGE);
 }
 
+/* What takes nothing away is not told of. */
+TEST_F(policy, not_told_of_nothing)
+{
+	struct kfuncs *k = kfuncs__open_and_load();
+
+	ASSERT_NE(NULL, k);
+	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, SIZE, 0, MAP_RW));
+	ASSERT_EQ(0, view_resize(self->control, SIZE - 1));
+	ASSERT_EQ(0, view_resize(self->control, SIZE - PAGE + 1));
+	EXPECT_EQ(0, self->r->bss->asked[CALL_UNMAP_FD]);
+	ASSERT_EQ(0, view_resize(self->control, 0));
+	EXPECT_EQ(1, self->r->bss->asked[CALL_UNMAP_FD]);
+	EXPECT_UNMAP(0, 0, SIZE);
+	k->bss->id = self->id;
+	ASSERT_EQ(0, run_program(k->progs.revoke));
+	EXPECT_EQ(0, k->bss->result);
+	EXPECT_EQ(1, self->r->bss->asked[CALL_UNMAP_FD]);
+	kfuncs__destroy(k);
+}
+
 TEST_F(policy, told_of_revoke)
 {
 	struct kfuncs *k = kfuncs__open_and_load();
