@@ -20,6 +20,7 @@
 #include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pseudo_fs.h>
+#include <linux/rcupdate.h>
 
 #include "memview.h"
 #include "policy.h"
@@ -216,6 +217,11 @@ static void __exit memview_exit(void)
 	misc_deregister(&device);
 	memview_source_exit();
 	memview_watch_exit();
+	/*
+	 * Who has given up a file of a view, in a fault or a task work, may have
+	 * been preempted on his way out of code of this module.
+	 */
+	synchronize_rcu_tasks();
 	/* The last views are freed after a grace period, by code of this module. */
 	rcu_barrier();
 	memview_layout_cache_destroy();

@@ -29,7 +29,6 @@ DEFINE_STATIC_KEY_FALSE(memview_policies);
 struct policy {
 	struct list_head list;
 	const struct memview_policy_ops *ops;
-	struct rcu_head rcu;
 };
 
 /* By priority, then by age. Written under the mutex, read under SRCU. */
@@ -124,8 +123,8 @@ int __memview_ask_get_viewfd(struct memview_view *view)
 /*
  * A refused mmap(). It is told of when the client has given up its mmap_lock:
  * @denied may sleep, and may read the client's memory, whose fault needs it.
- * @file pins the view, and the module: fput() leaves the rest to a task work
- * of the core, which comes after this one has returned.
+ * @file pins the view, and the module. If another reference of it is the last
+ * one, the module can go while this returns: memview_exit() waits for that.
  */
 struct refusal {
 	struct callback_head work;
