@@ -6,6 +6,7 @@
  * both sides can grow. No logic here.
  */
 #include <linux/ioctl.h>
+#include <linux/nospec.h>
 #include <linux/uaccess.h>
 
 #include "memview.h"
@@ -116,7 +117,8 @@ static const struct command *find_command(unsigned int cmd)
 	if (_IOC_TYPE(cmd) != MEMVIEW_IOC_MAGIC ||
 	    _IOC_NR(cmd) >= ARRAY_SIZE(commands))
 		return NULL;
-	command = &commands[_IOC_NR(cmd)];
+	command = &commands[array_index_nospec(_IOC_NR(cmd),
+					       ARRAY_SIZE(commands))];
 	if (_IOC_DIR(cmd) != command->dir)
 		return NULL;
 	return command;
