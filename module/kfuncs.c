@@ -120,7 +120,7 @@ __bpf_kfunc int bpf_memview_get_source_info(struct file *file,
  * bpf_memview_acquire - find a view by its ID
  * @id: ID.
  *
- * Context: Any.
+ * Context: Any; an NMI finds none.
  * Return: The view, to be given back by bpf_memview_release(), or NULL.
  */
 __bpf_kfunc struct memview *bpf_memview_acquire(u64 id)
@@ -132,7 +132,7 @@ __bpf_kfunc struct memview *bpf_memview_acquire(u64 id)
  * bpf_memview_release - give a view back
  * @view: From bpf_memview_acquire().
  *
- * Context: Any.
+ * Context: As there.
  */
 __bpf_kfunc void bpf_memview_release(struct memview *view)
 {
@@ -158,7 +158,7 @@ __bpf_kfunc int bpf_iter_memview_new(struct bpf_iter_memview *it)
  * bpf_iter_memview_next - the next view
  * @it: Iterator.
  *
- * Context: Any.
+ * Context: Any; an NMI finds none.
  * Return: A view, valid until the next call, or NULL at the end.
  */
 __bpf_kfunc struct memview *bpf_iter_memview_next(struct bpf_iter_memview *it)

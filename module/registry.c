@@ -3,6 +3,7 @@
  * All views by their IDs, for those who have no file of them: BPF programs.
  */
 #include <linux/percpu.h>
+#include <linux/preempt.h>
 #include <linux/slab.h>
 #include <linux/xarray.h>
 
@@ -32,13 +33,16 @@ void memview_registry_del(struct memview_view *view)
  * memview_registry_get - find a view
  * @id: Its ID.
  *
- * Context: Any.
+ * Context: Any. In an NMI there are no views: what takes a reference may have to
+ *	give back the last one, and that is not for NMIs.
  * Return: The view with a reference, memview_unref() puts it; or NULL.
  */
 struct memview_view *memview_registry_get(u64 id)
 {
 	struct memview_view *view;
 
+	if (in_nmi())
+		return NULL;
 	rcu_read_lock();
 	view = xa_load(&views, id);
 	if (view && !refcount_inc_not_zero(&view->refs))
@@ -51,7 +55,7 @@ struct memview_view *memview_registry_get(u64 id)
  * memview_registry_next - find the next view
  * @after: ID after which to look.
  *
- * Context: Any.
+ * Context: As memview_registry_get().
  * Return: The view with a reference, or NULL: there is none any more.
  */
 struct memview_view *memview_registry_next(u64 after)
@@ -59,6 +63,8 @@ struct memview_view *memview_registry_next(u64 after)
 	struct memview_view *view;
 	unsigned long id = after;
 
+	if (in_nmi())
+		return NULL;
 	rcu_read_lock();
 	do {
 		view = xa_find_after(&views, &id, ULONG_MAX, XA_PRESENT);
@@ -79,7 +85,7 @@ static void free_view(struct rcu_head *rcu)
  * memview_unref - give a reference back
  * @view: View.
  *
- * Context: Any.
+ * Context: Any but an NMI, where call_rcu() does not work.
  */
 void memview_unref(struct memview_view *view)
 {
