@@ -104,15 +104,6 @@ static void *unmap_all(void *arg)
 	return NULL;
 }
 
-static bool comes(_Atomic int *flag)
-{
-	uint64_t end = now_ns() + 20 * SECOND * slowness();
-
-	while (!atomic_load(flag) && now_ns() < end)
-		sleep_ms(1);
-	return atomic_load(flag);
-}
-
 /* While the thread waits: all goes that its view has, but the module. */
 static void let_all_go(struct __test_metadata *_metadata, FIXTURE_DATA(lifetime_fault) *self)
 {
@@ -121,7 +112,7 @@ static void let_all_go(struct __test_metadata *_metadata, FIXTURE_DATA(lifetime_
 	int err;
 
 	ASSERT_EQ(0, pthread_create(&thread, NULL, unmap_all, &unmapper));
-	EXPECT_TRUE(comes(&unmapper.done)) TH_LOG("munmap() waits for the fault");
+	EXPECT_TRUE(WAIT_FOR(unmapper.done, 20000)) TH_LOG("munmap() waits for the fault");
 	close(self->viewfd);
 	close(self->control);
 	/* What has no user any more is gone, at last. */
@@ -145,7 +136,7 @@ TEST_F_TIMEOUT(lifetime_fault, keeps_the_module, 120)
 {
 	self->fs.shared->hold = 1;
 	ASSERT_EQ(0, pthread_create(&self->thread, NULL, read_page, &self->toucher));
-	EXPECT_TRUE(comes(&self->fs.shared->held));
+	EXPECT_TRUE(WAIT_FOR(self->fs.shared->held, 20000));
 	sleep_ms(50);
 	let_all_go(_metadata, self);
 }
@@ -327,7 +318,7 @@ static uint64_t free_inodes(int dir)
  */
 TEST_F_TIMEOUT(lifetime_write, keeps_the_file, 120)
 {
-	uint64_t end = now_ns() + 20 * SECOND * slowness(), before, value;
+	uint64_t before, value;
 	char path[128];
 	int dir;
 
@@ -340,9 +331,7 @@ TEST_F_TIMEOUT(lifetime_write, keeps_the_file, 120)
 	ASSERT_EQ(0, stall__attach(self->stall));
 	before = free_inodes(dir);
 	ASSERT_EQ(0, pthread_create(&self->writer, NULL, write_page, self));
-	while (!self->stall->bss->stalled && now_ns() < end)
-		sleep_ms(1);
-	EXPECT_EQ(1, self->stall->bss->stalled);
+	EXPECT_TRUE(WAIT_FOR(self->stall->bss->stalled, 20000));
 	/* The file has no name. Nobody is left who knows it but the writer. */
 	EXPECT_EQ(0, view_unmap(self->control, 0, PAGE));
 	source_close(&self->src);
@@ -353,9 +342,7 @@ TEST_F_TIMEOUT(lifetime_write, keeps_the_file, 120)
 	stall__detach(self->stall);
 	/* The page is there, or was for a moment. */
 	EXPECT_TRUE(!self->write_sig || self->write_sig == SIGBUS);
-	end = now_ns() + 20 * SECOND * slowness();
-	while (free_inodes(dir) == before && now_ns() < end)
-		sleep_ms(1);
+	WAIT_FOR(free_inodes(dir) != before, 20000);
 	EXPECT_EQ(before + 1, free_inodes(dir));
 	close(dir);
 }

@@ -340,6 +340,16 @@ uint64_t random_next(uint64_t *state);
 unsigned int scaled(unsigned int n);
 /* How many times as long to wait for something: 1, or more where loops are shorter. */
 unsigned int slowness(void);
+
+/* Until @condition holds, or so much time has passed, which is longer where all is slow. */
+#define WAIT_FOR(condition, ms)						\
+({									\
+	uint64_t end_ = now_ns() + (ms) * 1000000ULL * slowness();	\
+									\
+	while (!(condition) && now_ns() < end_)				\
+		sleep_ms(1);						\
+	!!(condition);							\
+})
 /* Load the kernel module @name if it is not there; 0 or -ENODEV. */
 int load_module(const char *name);
 /* This module, from the file that lies beside the tests: its fd, ... */

@@ -125,15 +125,6 @@ static void *take(void *arg)
 	return NULL;
 }
 
-static bool comes(_Atomic int *count, unsigned int least, unsigned int seconds)
-{
-	uint64_t end = now_ns() + seconds * SECOND * slowness();
-
-	while (atomic_load(count) < (int)least && now_ns() < end)
-		sleep_ms(1);
-	return atomic_load(count) >= (int)least;
-}
-
 static void join(FIXTURE_DATA(reclaim_locks) *self)
 {
 	atomic_store(&self->stop, 1);
@@ -144,23 +135,18 @@ static void join(FIXTURE_DATA(reclaim_locks) *self)
 /* The one has the file's lock when the other comes. */
 TEST_F_TIMEOUT(reclaim_locks, met, 120)
 {
-	uint64_t end;
-
 	if (!self->stall)
 		return;
 	atomic_store(&self->stop, 1);
 	ASSERT_EQ(0, stall__attach(self->stall));
 	ASSERT_EQ(0, pthread_create(&self->taker, NULL, take, self));
-	end = now_ns() + 10 * SECOND * slowness();
-	while (!self->stall->bss->stalled && now_ns() < end)
-		sleep_ms(1);
-	ASSERT_EQ(1, self->stall->bss->stalled);
+	ASSERT_TRUE(WAIT_FOR(self->stall->bss->stalled, 10000));
 	ASSERT_EQ(0, pthread_create(&self->maker, NULL, make, self));
 	/* Give it time to get as far as it can. */
-	EXPECT_FALSE(comes(&self->made, 1, 1));
+	EXPECT_FALSE(WAIT_FOR(self->made, 1000));
 	self->stall->bss->go = 1;
-	ASSERT_TRUE(comes(&self->taken, 1, 20));
-	ASSERT_TRUE(comes(&self->made, 1, 20));
+	ASSERT_TRUE(WAIT_FOR(self->taken, 20000));
+	ASSERT_TRUE(WAIT_FOR(self->made, 20000));
 	join(self);
 	stall__detach(self->stall);
 	EXPECT_EQ(0, self->take_err);
@@ -170,14 +156,14 @@ TEST_F_TIMEOUT(reclaim_locks, met, 120)
 /* Both at any moment. */
 TEST_F_TIMEOUT(reclaim_locks, any_time, 180)
 {
-	unsigned int least = scaled(100);
+	int least = scaled(100);
 
 	if (!self->stall)
 		return;
 	ASSERT_EQ(0, pthread_create(&self->taker, NULL, take, self));
 	ASSERT_EQ(0, pthread_create(&self->maker, NULL, make, self));
-	ASSERT_TRUE(comes(&self->taken, least, 60)) TH_LOG("%d taken", self->taken);
-	ASSERT_TRUE(comes(&self->made, least, 60)) TH_LOG("%d made", self->made);
+	ASSERT_TRUE(WAIT_FOR(self->taken >= least, 60000)) TH_LOG("%d taken", self->taken);
+	ASSERT_TRUE(WAIT_FOR(self->made >= least, 60000)) TH_LOG("%d made", self->made);
 	join(self);
 	printf("# %d VMs made, pages taken %d times\n", self->made, self->taken);
 	EXPECT_EQ(0, self->take_err);

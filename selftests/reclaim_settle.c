@@ -112,7 +112,7 @@ static int read_disk(int fd, uint64_t *value)
 
 TEST_F(reclaim_settle, handed_over_during_write_back)
 {
-	uint64_t value, end;
+	uint64_t value;
 
 	/* Watches are passed in the order in which they came. */
 	ASSERT_EQ(0, view_map(self->control, self->other, PAGE, PAGE, PAGE, MAP_RW));
@@ -121,15 +121,11 @@ TEST_F(reclaim_settle, handed_over_during_write_back)
 	ASSERT_EQ(0, stall__attach(self->stall));
 
 	ASSERT_EQ(0, pthread_create(&self->syncer, NULL, write_back, self));
-	end = now_ns() + 10 * SECOND * slowness();
-	while (!self->stall->bss->stalled && now_ns() < end)
-		sleep_ms(1);
-	ASSERT_EQ(1, self->stall->bss->stalled) TH_LOG("%u watches passed", self->stall->bss->calls);
+	ASSERT_TRUE(WAIT_FOR(self->stall->bss->stalled, 10000))
+		TH_LOG("%u watches passed", self->stall->bss->calls);
 	ASSERT_EQ(0, pthread_create(&self->changer, NULL, replace, self));
 	/* It should wait for the write-back: give it time to show that it does not. */
-	end = now_ns() + SECOND / 2 * slowness();
-	while (!atomic_load(&self->changed) && now_ns() < end)
-		sleep_ms(1);
+	WAIT_FOR(atomic_load(&self->changed), 500);
 	EXPECT_EQ(0, atomic_load(&self->synced));
 	self->stall->bss->go = 1;
 	pthread_join(self->syncer, NULL);

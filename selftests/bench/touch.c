@@ -7,6 +7,7 @@
  */
 #include "bench.h"
 
+/* With @touched, all has been read before. */
 static void run_span(const struct row *row, const struct way *way,
 		     struct source *src)
 {
@@ -18,31 +19,14 @@ static void run_span(const struct row *row, const struct way *way,
 	way->touch_span(&w, 0, size, row->write);
 	while (samples_more(&s, row->rounds)) {
 		window_forget(&w);
+		if (row->touched) {
+			/* Clean, or writing would begin by the first of these. */
+			must_errno(fsync(src->fd), "fsync");
+			way->touch_span(&w, 0, size, false);
+		}
 		start = clock_start();
 		way->touch_span(&w, 0, size, row->write);
 		samples_add(&s, clock_stop(start));
-	}
-	emit_cost(row->name, src, way->name, samples_lowest(&s) / (size / PAGE),
-		  "/page");
-	window_close(&w);
-}
-
-/* What has been read already is written to. */
-static void run_upgrade(const struct row *row, const struct way *way,
-			struct source *src)
-{
-	uint64_t size = src->size, start;
-	struct window w = window_open(way, size);
-	struct samples s = { 0 };
-
-	way->map(&w, 0, src->fd, 0, size);
-	while (samples_more(&s, row->rounds)) {
-		window_forget(&w);
-		way->touch_span(&w, 0, size, false);
-		start = clock_start();
-		way->touch_span(&w, 0, size, true);
-		samples_add(&s, clock_stop(start));
-		must_errno(fsync(src->fd), "fsync");
 	}
 	emit_cost(row->name, src, way->name, samples_lowest(&s) / (size / PAGE),
 		  "/page");
@@ -150,8 +134,17 @@ const struct row touch_rows[] = {
 	      BY_PAGE),
 	TOUCH("sequential write touch", prepare_cached, run_span, 8 * MiB, true,
 	      BY_PAGE),
-	TOUCH("write after read", prepare_cached, run_upgrade, 8 * MiB, true,
-	      BY_TWO),
+	{
+		.name = "write after read",
+		.prepare = prepare_cached,
+		.run = run_span,
+		.size = 8 * MiB,
+		.write = true,
+		.touched = true,
+		.rounds = 7,
+		.sources = ON_BOTH,
+		.ways = BY_TWO,
+	},
 	TOUCH("random read, no neighbours", prepare_lone, run_lone, 0, false,
 	      BY_PAGE),
 	TOUCH("random write, no neighbours", prepare_lone, run_lone, 0, true,
