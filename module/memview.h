@@ -445,9 +445,11 @@ static inline bool memview_has_table(const struct vm_fault *vmf)
 /* zap.c */
 void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,
 		 enum memview_cause cause, bool touched);
-void memview_zap_nested(struct memview_view *view,
-			const struct address_space *outer, pgoff_t first,
-			pgoff_t last, enum memview_cause cause);
+bool memview_lock_clients(struct memview_view *view,
+			  const struct address_space *outer);
+void memview_unlock_clients(struct memview_view *view, bool locked);
+void memview_zap_nested(struct memview_view *view, pgoff_t first, pgoff_t last,
+			enum memview_cause cause);
 void memview_yield(struct memview_view *view);
 void memview_zap_vma(struct vm_area_struct *vma, unsigned long start,
 		     unsigned long end);

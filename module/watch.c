@@ -74,26 +74,51 @@ static enum memview_cause cause_of(const struct mmu_notifier_range *mnr)
 }
 
 /*
+ * Zap what ranges show of pages of the file. That is done even where a later
+ * change has hidden part of a range: it costs a fault at most.
+ *
+ * The clients are locked once for all: that may take a while, and there may be
+ * many ranges.
+ */
+static void zap_ranges(struct memview_source *source, pgoff_t first,
+		       pgoff_t last, enum memview_cause cause)
+{
+	struct memview_view *view = source->view;
+	struct memview_range *range;
+	bool locked;
+
+	range = ranges_iter_first(&source->ranges, first, last);
+	if (!range)
+		return;
+	locked = memview_lock_clients(view, source->vma.vm_file->f_mapping);
+	for (; range; range = ranges_iter_next(range, first, last)) {
+		pgoff_t from = max(first, range_start(range));
+		pgoff_t to = min(last, range_last(range));
+
+		memview_zap_nested(view,
+				   range->first + (from - range->file_first),
+				   range->first + (to - range->file_first),
+				   cause);
+	}
+	memview_unlock_clients(view, locked);
+}
+
+/*
  * Called under the i_mmap lock of the source's file, often from reclaim:
  * takes nothing above source->ranges_lock and does not allocate.
- *
- * A range is zapped even where a later change has hidden part of it: that
- * costs a fault at most.
  */
 static bool invalidate(struct mmu_interval_notifier *notifier,
 		       const struct mmu_notifier_range *mnr, unsigned long seq)
 {
 	struct memview_source *source =
 		container_of(notifier, struct memview_source, notifier);
-	struct address_space *mapping = source->vma.vm_file->f_mapping;
 	pgoff_t first = mnr->start >> PAGE_SHIFT;
 	pgoff_t last = (mnr->end - 1) >> PAGE_SHIFT;
 	enum memview_cause cause = cause_of(mnr);
-	struct memview_range *range;
 
 	if (!mmu_notifier_range_blockable(mnr))
 		return false;
-	i_mmap_assert_locked(mapping);
+	i_mmap_assert_locked(source->vma.vm_file->f_mapping);
 	mmu_interval_set_seq(notifier, seq);
 	memview_count(source->view, invalidates);
 	trace_memview_invalidate(&source->view->bpf,
@@ -101,16 +126,7 @@ static bool invalidate(struct mmu_interval_notifier *notifier,
 				 cause);
 
 	down_read(&source->ranges_lock);
-	for (range = ranges_iter_first(&source->ranges, first, last); range;
-	     range = ranges_iter_next(range, first, last)) {
-		pgoff_t from = max(first, range_start(range));
-		pgoff_t to = min(last, range_last(range));
-
-		memview_zap_nested(source->view, mapping,
-				   range->first + (from - range->file_first),
-				   range->first + (to - range->file_first),
-				   cause);
-	}
+	zap_ranges(source, first, last, cause);
 	up_read(&source->ranges_lock);
 	return true;
 }

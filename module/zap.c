@@ -72,18 +72,23 @@ static bool is_held_for_us(const struct address_space *inner,
 	       test_bit(AS_MM_ALL_LOCKS, &inner->flags);
 }
 
-/*
- * Lock the VMAs of a view's clients, when the i_mmap lock of a source's file is
- * held. The core does not nest these locks, and so mm_take_all_locks() may take
- * them in any order, those of all files that a process maps: when it makes its
- * first KVM VM, say. Whoever waited here for the inner lock could wait for
- * whoever waits for the outer one. So this does not wait in line.
+/**
+ * memview_lock_clients - keep the VMAs of a view's clients, nested
+ * @view: View.
+ * @outer: Mapping of a source, whose i_mmap lock is held.
  *
- * Return: true, or false if the lock need not be had: somebody else has it, and
- *	cannot go on before the caller gives up @outer.
+ * The core does not nest these locks, and so mm_take_all_locks() may take them
+ * in any order, those of all files that a process maps: when it makes its first
+ * KVM VM, say. Whoever waited here for the inner lock could wait for whoever
+ * waits for the outer one. So this does not wait in line.
+ *
+ * Context: May sleep. Takes the i_mmap lock of the view.
+ * Return: For memview_unlock_clients(): true, or false if the lock need not be
+ *	had: somebody else has it, and cannot go on before the caller gives up
+ *	@outer.
  */
-static bool lock_clients(struct memview_view *view,
-			 const struct address_space *outer)
+bool memview_lock_clients(struct memview_view *view,
+			  const struct address_space *outer)
 {
 	struct address_space *inner = view->inode->i_mapping;
 	bool locked = i_mmap_trylock_read(inner);
@@ -99,22 +104,25 @@ static bool lock_clients(struct memview_view *view,
 	return locked;
 }
 
+void memview_unlock_clients(struct memview_view *view, bool locked)
+{
+	if (locked)
+		i_mmap_unlock_read(view->inode->i_mapping);
+}
+
 /**
  * memview_zap_nested - as memview_zap(), for who walks the VMAs of a source
- * @view: View.
- * @outer: Mapping of the source, whose i_mmap lock is held.
+ * @view: View, after memview_lock_clients().
  * @first: First page.
  * @last: Last page.
  * @cause: Why, for the tracepoint.
  *
- * Context: May sleep. Takes the i_mmap lock of the view.
+ * Context: May sleep.
  */
-void memview_zap_nested(struct memview_view *view,
-			const struct address_space *outer, pgoff_t first,
-			pgoff_t last, enum memview_cause cause)
+void memview_zap_nested(struct memview_view *view, pgoff_t first, pgoff_t last,
+			enum memview_cause cause)
 {
 	struct rb_root_cached *clients = &view->inode->i_mapping->i_mmap;
-	bool locked = lock_clients(view, outer);
 	struct vm_area_struct *vma;
 	u64 start = now();
 
@@ -135,8 +143,6 @@ void memview_zap_nested(struct memview_view *view,
 			      (to - from + 1) << PAGE_SHIFT);
 		lockdep_on();
 	}
-	if (locked)
-		i_mmap_unlock_read(view->inode->i_mapping);
 	account(view, first, last, cause, start);
 }
 

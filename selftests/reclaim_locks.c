@@ -19,7 +19,7 @@
 
 #include "stall.skel.h"
 
-#define PAGES	16
+#define PAGES	64
 #define SIZE	(PAGES * PAGE)
 #define SECOND	1000000000ULL
 
@@ -166,6 +166,53 @@ TEST_F_TIMEOUT(reclaim_locks, any_time, 180)
 	ASSERT_TRUE(WAIT_FOR(self->made >= least, 60000)) TH_LOG("%d made", self->made);
 	join(self);
 	printf("# %d VMs made, pages taken %d times\n", self->made, self->taken);
+	EXPECT_EQ(0, self->take_err);
+	EXPECT_EQ(0, self->make_err);
+}
+
+/* Take all pages of the file at once, which many ranges of the view show. */
+static void *take_all(void *arg)
+{
+	FIXTURE_DATA(reclaim_locks) *self = arg;
+
+	if (fallocate(self->src.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, SIZE))
+		self->take_err = -errno;
+	atomic_fetch_add(&self->taken, 1);
+	return NULL;
+}
+
+/*
+ * Nobody can go on who wants a file that the process maps, its C library among
+ * them, until all ranges are done.
+ *
+ * Catches: a wait for each of them, of 0.15 s.
+ */
+TEST_F_TIMEOUT(reclaim_locks, many_ranges, 180)
+{
+	uint64_t start;
+	unsigned int i;
+
+	if (!self->stall)
+		return;
+	atomic_store(&self->stop, 1);
+	for (i = 0; i < PAGES; i++) {
+		ASSERT_EQ(0, view_map(self->control, self->src.fd, (PAGES - 1 - i) * PAGE, PAGE,
+				      i * PAGE, MAP_RW));
+		ASSERT_EQ(0, probe_write(self->mem + i * PAGE, 1));
+	}
+	ASSERT_EQ(0, stall__attach(self->stall));
+	ASSERT_EQ(0, pthread_create(&self->taker, NULL, take_all, self));
+	ASSERT_TRUE(WAIT_FOR(self->stall->bss->stalled, 10000));
+	ASSERT_EQ(0, pthread_create(&self->maker, NULL, make, self));
+	EXPECT_FALSE(WAIT_FOR(self->made, 1000));
+	start = now_ns();
+	self->stall->bss->go = 1;
+	ASSERT_TRUE(WAIT_FOR(self->taken, 60000));
+	ASSERT_TRUE(WAIT_FOR(self->made, 20000));
+	printf("# %u ranges in %llu ms\n", PAGES, (unsigned long long)(now_ns() - start) / 1000000);
+	EXPECT_GT(3 * SECOND * slowness(), now_ns() - start);
+	join(self);
+	stall__detach(self->stall);
 	EXPECT_EQ(0, self->take_err);
 	EXPECT_EQ(0, self->make_err);
 }
