@@ -13,17 +13,15 @@
 
 #include "memview.h"
 
+static_assert(MEMVIEW_MAP_WRITE == VM_WRITE);
+static_assert(MEMVIEW_MAP_EXEC == VM_EXEC);
+
 /* What the client may do: its mapping's protection and the range's flags. */
 static inline vm_flags_t memview_allowed(const struct vm_area_struct *vma,
 					 const struct memview_range *range)
 {
-	vm_flags_t flags = vma->vm_flags;
-
-	if (!(range->flags & MEMVIEW_MAP_WRITE))
-		flags &= ~VM_WRITE;
-	if (!(range->flags & MEMVIEW_MAP_EXEC))
-		flags &= ~VM_EXEC;
-	return flags;
+	return vma->vm_flags &
+	       (range->flags | ~(vm_flags_t)(VM_WRITE | VM_EXEC));
 }
 
 static inline bool memview_forbids(const struct vm_fault *vmf,
@@ -43,7 +41,8 @@ static inline bool memview_forbids(const struct vm_fault *vmf,
  * @vma: All zeroes. Set up: it has the client's place, and the protection that
  *	the range leaves of the mapping's.
  * @vmf: The client's fault. Only a write makes pages writable, but of a file in
- *	memory alone: it need not know of each.
+ *	memory alone: it need not know of each. Where writes are tracked, it is
+ *	only a write to what is mapped already: that is recorded in the PTE.
  * @range: Range.
  */
 static __always_inline void
@@ -60,6 +59,9 @@ memview_insertion_vma(struct vm_area_struct *vma, const struct vm_fault *vmf,
 	/* vm_insert_page() wants to see that the caller knows what it does. */
 	vm_flags_init(vma, vmf->vma->vm_flags | VM_MIXEDMAP);
 	if (!(vmf->flags & FAULT_FLAG_WRITE) && !range->source->cached_writable)
+		flags &= ~VM_WRITE;
+	if (unlikely(memview_is_tracked(vmf->vma)) &&
+	    !(vmf->flags & FAULT_FLAG_MKWRITE))
 		flags &= ~VM_WRITE;
 	/*
 	 * PROT_WRITE or PROT_EXEC alone read too. Without VM_READ there may be
