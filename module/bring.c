@@ -32,6 +32,13 @@ static void give_to_client(struct vm_area_struct *vma,
 				   (client->vm_flags & CLIENT_ADVICE));
 }
 
+/* As the core has it for a file: the client's is of the view's inode. */
+static gfp_t source_gfp(const struct memview_source *source)
+{
+	return mapping_gfp_mask(source->vma.vm_file->f_mapping) | __GFP_FS |
+	       __GFP_IO;
+}
+
 static unsigned int source_flags(unsigned int flags)
 {
 	/* A lock of the client's VMA is not for the source to drop. */
@@ -68,7 +75,7 @@ vm_fault_t memview_source_mkwrite(struct memview_range *range,
 	pgoff_t file_pgoff = memview_file_pgoff(range, vmf->pgoff);
 	struct vm_fault svmf = {
 		.vma = &source->vma,
-		.gfp_mask = vmf->gfp_mask,
+		.gfp_mask = source_gfp(source),
 		.pgoff = file_pgoff,
 		.address = file_pgoff << PAGE_SHIFT,
 		.real_address = file_pgoff << PAGE_SHIFT,
@@ -108,7 +115,7 @@ vm_fault_t memview_source_fault(struct memview_range *range,
 	struct vm_area_struct vma = source->vma;
 	struct vm_fault svmf = {
 		.vma = &vma,
-		.gfp_mask = vmf->gfp_mask,
+		.gfp_mask = source_gfp(source),
 		.pgoff = file_pgoff,
 		.address = file_pgoff << PAGE_SHIFT,
 		.real_address = file_pgoff << PAGE_SHIFT,

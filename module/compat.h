@@ -22,6 +22,11 @@
 #error "memview needs a kernel with CONFIG_SHMEM"
 #endif
 
+/* What waits for tasks that were preempted, synchronize_rcu_tasks(), must do so. */
+#if defined(CONFIG_PREEMPTION) && !defined(CONFIG_TASKS_RCU)
+#error "memview needs a preemptible kernel with CONFIG_TASKS_RCU (BPF and ftrace select it)"
+#endif
+
 /* file->f_path is const where __f_path is there to be written. */
 static inline struct path *memview_file_path(struct file *file)
 {

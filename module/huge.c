@@ -18,8 +18,9 @@
  * reference of their folio: it would never give those back. VM_MIXEDMAP says
  * so, wherever entries are split or zapped; client VMAs are without it.
  *
- * Once there is a page table, it stays until the client unmaps. So it comes late:
- * a source that has not cached the page is asked first.
+ * Once there is a page table, it stays until the client unmaps, or, on 7.x, gives
+ * back all that it maps (MADV_DONTNEED). So it comes late: a source that has not
+ * cached the page is asked first.
  *
  * vmf_insert_folio_pmd() would do what filemap_map_pages() does here, but older
  * kernels are without it.

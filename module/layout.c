@@ -285,7 +285,7 @@ int memview_layout_change(struct memview_layout *layout,
 			  struct memview_range **dead)
 {
 	struct numbers numbers = look(layout, pieces, pieces + nr);
-	unsigned int nofs;
+	unsigned int noio;
 	int err;
 
 	*dead = NULL;
@@ -293,7 +293,7 @@ int memview_layout_change(struct memview_layout *layout,
 	    layout->nr_ranges + numbers.ranges > READ_ONCE(memview_max_ranges))
 		return -ENOSPC;
 	/* Faults wait for the lock with a folio locked, that I/O may wait for. */
-	nofs = memalloc_nofs_save();
+	noio = memalloc_noio_save();
 	down_write(&layout->lock);
 	err = store_all(layout, pieces, pieces + nr, dead);
 	if (!err) {
@@ -301,7 +301,7 @@ int memview_layout_change(struct memview_layout *layout,
 		layout->nr_pages += numbers.pages;
 	}
 	up_write(&layout->lock);
-	memalloc_nofs_restore(nofs);
+	memalloc_noio_restore(noio);
 	return err;
 }
 
