@@ -35,6 +35,19 @@ struct options {
 	bool verbose;
 };
 
+/**
+ * struct arguments - what is parsed
+ * @words: The command for a memview-vhost-user that runs.
+ */
+struct arguments {
+	struct options options;
+	char **words;
+	int nr_words;
+};
+
+/* vhost_user_options.c */
+void parse_arguments(int argc, char **argv, struct arguments *arguments);
+
 /* vhost_user_link.c */
 
 /**
