@@ -338,11 +338,42 @@ TEST_F(control, replaces_a_stale_socket)
 		 self->proxy.dir);
 	status_of(command, self->out, sizeof(self->out));
 	EXPECT_SAID("listening at");
-	snprintf(command, sizeof(command), "echo mine >%s/file; memview-vhost-user --frontend %s/file --backend x 2>&1; cat %s/file",
-		 self->proxy.dir, self->proxy.dir, self->proxy.dir);
-	EXPECT_EQ(0, status_of(command, self->out, sizeof(self->out)));
-	EXPECT_SAID("cannot listen at");
-	EXPECT_SAID("mine");
+}
+
+/* What is no socket is named, and stays as it is. */
+TEST_F(control, says_what_is_in_the_way)
+{
+	static const struct {
+		const char *make, *what;
+	} cases[] = {
+		{ "echo mine >there", "a regular file is there" },
+		{ "mkdir there", "a directory is there" },
+		{ "ln -s nowhere there", "a symbolic link is there" },
+		{ "mkfifo there", "a named pipe is there" },
+	};
+	char command[256];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(cases); i++) {
+		snprintf(command, sizeof(command),
+			 "cd %s; rm -rf there; %s; before=$(stat -c %%i there); "
+			 "memview-vhost-user --frontend there --backend x 2>&1; "
+			 "[ $before = $(stat -c %%i there) ]", self->proxy.dir, cases[i].make);
+		EXPECT_EQ(0, status_of(command, self->out, sizeof(self->out)));
+		EXPECT_SAID(cases[i].what);
+		EXPECT_SAID("remove it, or give another path");
+		EXPECT_EQ(NULL, strstr(self->out, "another process")) TH_LOG("%s", self->out);
+	}
+	EXPECT_EQ(1, status_of("memview-vhost-user --frontend /nowhere/there --backend x 2>&1", self->out,
+			       sizeof(self->out)));
+	EXPECT_SAID("there is no such directory");
+
+	/* Nor can a backend be there. */
+	unlink(self->proxy.backend);
+	snprintf(command, sizeof(command), "echo mine >%s", self->proxy.backend);
+	ASSERT_EQ(0, system(command));
+	EXPECT_EQ(0, vhost_closed(speak(&self->proxy)));
+	EXPECT_EQ(0, proxy_says(&self->proxy, "a regular file is there, no socket"));
 }
 
 TEST_F(control, requires_a_policy)

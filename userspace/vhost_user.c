@@ -318,12 +318,12 @@ static void serve(struct proxy *proxy)
 
 static int listen_or_exit(const struct proxy *proxy, const char *path, int type)
 {
-	int sock = listen_at(path, type);
+	char why[VU_WHY_MAX];
+	int sock = listen_at(path, type, why);
 
 	if (sock >= 0)
 		return sock;
-	say(0, "cannot listen at %s: %s%s", path, strerror(-sock),
-	    sock == -EADDRINUSE ? " (another process does)" : "");
+	say(0, "cannot listen at %s: %s", path, why);
 	remove_sockets(proxy);
 	exit(EXIT_FAILURE);
 }

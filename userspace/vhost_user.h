@@ -168,7 +168,8 @@ int memory_put_span(struct memory *memory, const struct span *span);
 
 /* vhost_user_socket.c */
 int connect_to(const char *path, int type);
-int listen_at(const char *path, int type);
+void explain_connect(const char *path, int error, char why[VU_WHY_MAX]);
+int listen_at(const char *path, int type, char why[VU_WHY_MAX]);
 
 /* vhost_user_session.c */
 int session_run(const struct options *options, unsigned int id, int frontend,

@@ -384,11 +384,9 @@ static bool connect_backend(struct session *session, char why[VU_WHY_MAX])
 	}
 	if (session->backend >= 0)
 		return true;
-	say(session->id, "%s: cannot connect to the backend: %s%s", path,
-	    strerror(-session->backend),
-	    session->backend == -ENOENT || session->backend == -ECONNREFUSED ?
-		    " (is it running?)" :
-		    "");
+	explain_connect(path, session->backend, why);
+	say(session->id, "%s: cannot connect to the backend: %s", path, why);
+	*why = '\0';
 	return false;
 }
 
