@@ -6,6 +6,7 @@
 #include "vhost.h"
 
 #include <linux/sockios.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -13,6 +14,8 @@
 #define SIZE	(16 * PAGE)
 #define NR	5
 #define MESSAGES 200
+/* More of them than two pipes have room for. */
+#define REPORTS 4000
 
 static const struct vhost_region region = { GiB, SIZE, 0x7f0000000000, 0 };
 
@@ -157,6 +160,105 @@ TEST_F(stuck, reports_that_nobody_reads)
 	ASSERT_EQ(0, vhost_send_empty(pairs[1].frontend, GET_FEATURES, 0));
 	EXPECT_EQ(0, vhost_receive(pairs[1].backend, &got));
 	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
+}
+
+/* Nothing can be written to it until somebody reads: lines that are empty. */
+static int full_pipe(int ends[2])
+{
+	char lines[4096];
+
+	memset(lines, '\n', sizeof(lines));
+	if (pipe2(ends, O_CLOEXEC))
+		return -errno;
+	fcntl(ends[1], F_SETFL, O_NONBLOCK);
+	while (write(ends[1], lines, sizeof(lines)) > 0)
+		;
+	/* As programs get it. */
+	return fcntl(ends[1], F_SETFL, 0);
+}
+
+/* All that comes until there is silence for a second. */
+static const char *read_reports(int from)
+{
+	static char text[2 * MiB];
+	struct pollfd fd = { from, POLLIN, 0 };
+	size_t size = 0;
+	ssize_t got = 1;
+
+	while (got > 0 && poll(&fd, 1, 1000 * slowness()) == 1) {
+		got = read(from, text + size, sizeof(text) - 1 - size);
+		size += got > 0 ? got : 0;
+	}
+	text[size] = '\0';
+	return text;
+}
+
+/* How many lines are there, and how many are said to be missing. */
+static void count_reports(const char *text, unsigned int *there, unsigned int *missing)
+{
+	unsigned int nr;
+
+	for (; text; text = strchr(text, '\n')) {
+		text += strspn(text, "\n");
+		if (sscanf(text, "memview-vhost-user: %u lines are missing", &nr) == 1)
+			*missing += nr;
+		else if (*text)
+			++*there;
+	}
+}
+
+static int relay_many(struct vhost_pair *pair)
+{
+	struct vhost_message got;
+	int i, err = 0;
+
+	for (i = 0; i < REPORTS && !err; i++)
+		err = vhost_send_u64(pair->frontend, SET_FEATURES, 0, i) ?:
+		      vhost_receive(pair->backend, &got) ?: got.u64 == i ? 0 : -EPROTO;
+	return err;
+}
+
+/*
+ * What reports go to does not read: messages are relayed, memory is taken back,
+ * and what could not be reported is counted.
+ */
+TEST_F_TIMEOUT(stuck, reports_that_nobody_takes, 120)
+{
+	unsigned int there = 0, missing = 0;
+	int reports[2], view;
+	struct vhost_proxy proxy;
+	struct vhost_pair pair;
+	struct vhost_message got;
+	uint64_t word, start;
+	char *map, out[256];
+
+	ASSERT_EQ(0, full_pipe(reports));
+	ASSERT_EQ(9, dup2(reports[1], 9));
+	close(reports[1]);
+	ASSERT_EQ(0, proxy_start(&proxy, "--verbose 2>&9"));
+	close(9);
+	ASSERT_EQ(0, pair_open(&proxy, &pair));
+	ASSERT_EQ(0, vhost_add(&pair, &region, self->memfd, &view));
+	map = view_mmap(view, SIZE, PROT_RW, 0);
+	ASSERT_EQ(0, relay_many(&pair));
+	EXPECT_EQ(0, probe_read(map, &word));
+	EXPECT_EQ(0, proxy_control(&proxy, "revoke all", out, sizeof(out))) TH_LOG("%s", out);
+	EXPECT_EQ(SIGBUS, probe_read(map, &word));
+
+	/* It reads: listening, begins, SET_OWNER, ADD_MEM_REG, the reply, SET_FEATURES, revoked. */
+	count_reports(read_reports(reports[0]), &there, &missing);
+	EXPECT_LT(100, there);
+	EXPECT_LT(0, missing);
+	EXPECT_EQ(REPORTS + 6, there + missing);
+	ASSERT_EQ(0, vhost_send_empty(pair.frontend, GET_FEATURES, 0));
+	ASSERT_EQ(0, vhost_receive(pair.backend, &got));
+	EXPECT_NE(NULL, strstr(read_reports(reports[0]), "GET_FEATURES"));
+
+	/* It does not read again, and keeps the end from nothing either. */
+	ASSERT_EQ(0, relay_many(&pair));
+	start = now_ns();
+	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
+	EXPECT_GT(4, seconds_since(start));
 }
 
 /* An operator's "list" of which the session knows when this returns, and has not answered. */

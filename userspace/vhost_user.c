@@ -88,6 +88,7 @@ static int begin_session(struct proxy *proxy, unsigned int id, int frontend,
 {
 	unsigned int i;
 
+	log_forked();
 	close(proxy->listener);
 	if (proxy->control >= 0)
 		close(proxy->control);
@@ -328,6 +329,17 @@ static int listen_or_exit(const struct proxy *proxy, const char *path, int type)
 	exit(EXIT_FAILURE);
 }
 
+static void start_log(const struct proxy *proxy)
+{
+	int error = log_start();
+
+	if (!error)
+		return;
+	say(0, "cannot start the thread that reports: %s", strerror(-error));
+	remove_sockets(proxy);
+	exit(EXIT_FAILURE);
+}
+
 /* A region takes two file descriptors. */
 static void raise_limit(void)
 {
@@ -369,9 +381,11 @@ int main(int argc, char **argv)
 	umask(mask);
 	proxy.listener =
 		listen_or_exit(&proxy, proxy.options.frontend, SOCK_STREAM);
+	start_log(&proxy);
 	say(0, "listening at %s", proxy.options.frontend);
 	serve(&proxy);
 	end_all(&proxy);
 	say(0, "ends");
+	log_end();
 	return EXIT_SUCCESS;
 }

@@ -48,6 +48,13 @@ struct arguments {
 /* vhost_user_options.c */
 void parse_arguments(int argc, char **argv, struct arguments *arguments);
 
+/* vhost_user_log.c */
+int log_start(void);
+void log_forked(void);
+void log_end(void);
+void say(unsigned int session, const char *format, ...)
+	__attribute__((format(printf, 2, 3)));
+
 /* vhost_user_link.c */
 
 /**
@@ -174,8 +181,6 @@ int listen_at(const char *path, int type, char why[VU_WHY_MAX]);
 /* vhost_user_session.c */
 int session_run(const struct options *options, unsigned int id, int frontend,
 		int control);
-void say(unsigned int session, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
 
 /* vhost_user_control.c */
 

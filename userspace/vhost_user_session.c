@@ -9,7 +9,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <poll.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,22 +41,6 @@ struct session {
 	struct memory memory;
 	struct link link[VU_WAYS];
 };
-
-void say(unsigned int session, const char *format, ...)
-{
-	char text[512];
-	va_list args;
-
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	/* One write: lines of several processes do not mix. */
-	if (session)
-		fprintf(stderr, "memview-vhost-user: session %u: %s\n", session,
-			text);
-	else
-		fprintf(stderr, "memview-vhost-user: %s\n", text);
-}
 
 /*
  * The backend gets a socket of ours in place of the frontend's, so that its
