@@ -261,6 +261,60 @@ TEST_F_TIMEOUT(stuck, reports_that_nobody_takes, 120)
 	EXPECT_GT(4, seconds_since(start));
 }
 
+/* In the place of memviewctl: one that never answers. */
+static int stuck_memviewctl(struct vhost_proxy *proxy, const char *dir)
+{
+	char command[256], *path = strdup(getenv("PATH"));
+	int err;
+
+	snprintf(command, sizeof(command),
+		 "cd %s && printf '#!/bin/sh\\nexec sleep 4711\\n' >memviewctl && chmod +x memviewctl",
+		 dir);
+	err = system(command) ? -EIO : 0;
+	snprintf(command, sizeof(command), "%s:%s", dir, path);
+	setenv("PATH", command, true);
+	err = err ?: proxy_start(proxy, "--policy memfd-only");
+	setenv("PATH", path, true);
+	free(path);
+	return err;
+}
+
+/*
+ * The policy is asked for, and there is no answer: operators are served, a
+ * frontend that goes ends its session and the asking, and so does time.
+ */
+TEST_F_TIMEOUT(stuck, policy_that_is_not_told, 120)
+{
+	char dir[] = "/tmp/stuck-XXXXXX", out[4096];
+	struct vhost_proxy proxy;
+	int frontends[2], i;
+	uint64_t start;
+
+	ASSERT_NE(NULL, mkdtemp(dir));
+	ASSERT_EQ(0, stuck_memviewctl(&proxy, dir));
+	for (i = 0; i < 2; i++) {
+		frontends[i] = proxy_connect(&proxy);
+		ASSERT_EQ(0, vhost_send_empty(frontends[i], SET_OWNER, 0));
+	}
+	for (i = 0; i < 100 && system("pgrep -fx 'sleep 4711' >/dev/null"); i++)
+		sleep_ms(50);
+	start = now_ns();
+	EXPECT_TRUE(lists(&proxy, "session 2,", true));
+	EXPECT_EQ(0, proxy_control(&proxy, "revoke all", out, sizeof(out))) TH_LOG("%s", out);
+	EXPECT_GT(8, seconds_since(start));
+	close(frontends[0]);
+	EXPECT_TRUE(lists(&proxy, "session 1,", false));
+	EXPECT_EQ(0, proxy_says(&proxy, "takes more than 20 s"));
+	EXPECT_EQ(0, vhost_closed(frontends[1]));
+	EXPECT_TRUE(lists(&proxy, "session 2,", false));
+	for (i = 0; i < 100 && !system("pgrep -fx 'sleep 4711' >/dev/null"); i++)
+		sleep_ms(50);
+	EXPECT_GT(100, i);
+	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
+	snprintf(out, sizeof(out), "rm -r %s", dir);
+	EXPECT_EQ(0, system(out));
+}
+
 /* An operator's "list" of which the session knows when this returns, and has not answered. */
 static int ask_list(struct vhost_proxy *proxy)
 {

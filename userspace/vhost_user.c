@@ -17,7 +17,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "vhost_user.h"
@@ -233,14 +232,6 @@ static void remove_sockets(const struct proxy *proxy)
 		unlink(proxy->options.frontend);
 	if (proxy->control >= 0)
 		unlink(proxy->options.control);
-}
-
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
 }
 
 /*

@@ -179,6 +179,7 @@ void explain_connect(const char *path, int error, char why[VU_WHY_MAX]);
 int listen_at(const char *path, int type, char why[VU_WHY_MAX]);
 
 /* vhost_user_session.c */
+int64_t now_ms(void);
 int session_run(const struct options *options, unsigned int id, int frontend,
 		int control);
 
@@ -223,6 +224,23 @@ void control_answer(int sock, bool failed, const char *format, ...)
 int control_main(const char *path, int argc, char **argv);
 
 /* vhost_user_policy.c */
-bool policy_holds(const char *name, char why[VU_WHY_MAX]);
+
+/**
+ * struct policy_query - memviewctl is asked which policies are attached
+ * @pid: Its process.
+ * @output: To be polled; it does not wait.
+ * @size: How much of @text there is.
+ */
+struct policy_query {
+	pid_t pid;
+	int output;
+	size_t size;
+	char text[65536];
+};
+
+int policy_ask(struct policy_query *query);
+bool policy_answered(struct policy_query *query);
+bool policy_holds(const struct policy_query *query, const char *name,
+		  char why[VU_WHY_MAX]);
 
 #endif /* MEMVIEW_VHOST_USER_H */

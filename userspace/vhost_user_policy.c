@@ -2,10 +2,15 @@
 /*
  * vhost_user_policy.c - is a policy attached? memviewctl knows.
  */
+#include <errno.h>
+#include <fcntl.h>
 #include <json-c/json.h>
+#include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "vhost_user.h"
 
@@ -16,28 +21,72 @@ static const char *member(struct json_object *object, const char *key)
 	return value ? json_object_get_string(value) : "";
 }
 
-/* What "memviewctl --json policy list" prints, or NULL. */
-static struct json_object *list_policies(void)
+/**
+ * policy_ask - begin to ask memviewctl which policies are attached
+ * @query: The answer is collected there.
+ *
+ * It looks at all processes of the machine, and may take its time.
+ *
+ * Return: 0, or a negative errno.
+ */
+int policy_ask(struct policy_query *query)
 {
-	static char text[65536];
-	FILE *pipe = popen("memviewctl --json policy list", "re");
-	size_t size;
+	const pid_t parent = getpid();
+	int fds[2];
 
-	if (!pipe)
+	*query = (struct policy_query){ .output = -1 };
+	if (pipe2(fds, O_CLOEXEC))
+		return -errno;
+	query->pid = fork();
+	if (!query->pid) {
+		/* It ends with the session, whatever it waits for. */
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (getppid() == parent && dup2(fds[1], STDOUT_FILENO) >= 0)
+			execlp("memviewctl", "memviewctl", "--json", "policy",
+			       "list", NULL);
+		_exit(127);
+	}
+	close(fds[1]);
+	query->output = fds[0];
+	fcntl(fds[0], F_SETFL, O_NONBLOCK);
+	return query->pid < 0 ? -EAGAIN : 0;
+}
+
+/**
+ * policy_answered - take what memviewctl has said since
+ * @query: Which policy_ask() has begun.
+ *
+ * Return: whether that is all.
+ */
+bool policy_answered(struct policy_query *query)
+{
+	size_t room = sizeof(query->text) - 1 - query->size;
+	ssize_t got = read(query->output, query->text + query->size, room);
+
+	if (got > 0)
+		query->size += got;
+	return !got || (got < 0 && errno != EAGAIN && errno != EINTR);
+}
+
+static struct json_object *parse_answer(const struct policy_query *query)
+{
+	int status;
+
+	if (waitpid(query->pid, &status, 0) != query->pid || status)
 		return NULL;
-	size = fread(text, 1, sizeof(text) - 1, pipe);
-	text[size] = '\0';
-	return pclose(pipe) ? NULL : json_tokener_parse(text);
+	return json_tokener_parse(query->text);
 }
 
 /**
  * policy_holds - does a policy hold for all that is mapped from now on?
+ * @query: That is answered.
  * @name: Its name, as memviewctl(8) lists it.
  * @why: If not, why.
  */
-bool policy_holds(const char *name, char why[VU_WHY_MAX])
+bool policy_holds(const struct policy_query *query, const char *name,
+		  char why[VU_WHY_MAX])
 {
-	struct json_object *list = list_policies(), *row;
+	struct json_object *list = parse_answer(query), *row;
 	size_t i;
 
 	if (!json_object_is_type(list, json_type_array)) {

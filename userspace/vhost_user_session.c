@@ -22,6 +22,8 @@
 #define TURN (2 * 64)
 /* How soon a backend that accepts nobody is asked again. */
 #define RETRY_MS 50
+/* So long memviewctl may take to say which policies are attached. */
+#define POLICY_MS 20000
 
 /**
  * struct session - one frontend and its backend
@@ -270,6 +272,14 @@ static void relay(struct session *session, char why[VU_WHY_MAX])
 	}
 }
 
+int64_t now_ms(void)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_MONOTONIC, &now);
+	return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
 /*
  * Let a backend that behaves end what it is at, before memory goes. Operators
  * are still obeyed, and so is the end of the main process.
@@ -278,15 +288,14 @@ static void give_grace(struct session *session)
 {
 	struct pollfd fds[] = { { session->backend, POLLIN, 0 },
 				{ session->control, POLLIN, 0 } };
-	struct timespec start, now;
-	char waste[256];
 	int left = session->options->grace;
+	int64_t end = now_ms() + left;
+	char waste[256];
 
 	shutdown(session->backend, SHUT_WR);
 	/* It may wait for an answer there, which nobody will give. */
 	if (session->backend_req >= 0)
 		shutdown(session->backend_req, SHUT_RDWR);
-	clock_gettime(CLOCK_MONOTONIC, &start);
 	while (left > 0 && poll(fds, 2, left) > 0) {
 		if (fds[0].revents && recv(session->backend, waste,
 					   sizeof(waste), MSG_DONTWAIT) <= 0)
@@ -295,24 +304,23 @@ static void give_grace(struct session *session)
 		    !control_serve(&session->memory, session->id,
 				   session->control))
 			return;
-		clock_gettime(CLOCK_MONOTONIC, &now);
-		left = session->options->grace -
-		       (now.tv_sec - start.tv_sec) * 1000 -
-		       (now.tv_nsec - start.tv_nsec) / 1000000;
+		left = end - now_ms();
 	}
 }
 
 /*
  * Serve operators for so long, or until the frontend has what is waited for, or
- * has gone. Which of these is the answer; negative: the session ends.
+ * has gone, or there is something to read from @other, which may be -1. What of
+ * the frontend is the answer; negative: the session ends.
  */
-static int attend(struct session *session, short events, int timeout,
+static int attend(struct session *session, short events, int other, int timeout,
 		  char why[VU_WHY_MAX])
 {
 	struct pollfd fds[] = { { session->frontend, events, 0 },
-				{ session->control, POLLIN, 0 } };
+				{ session->control, POLLIN, 0 },
+				{ other, POLLIN, 0 } };
 
-	if (poll(fds, 2, timeout) < 0 && errno != EINTR) {
+	if (poll(fds, 3, timeout) < 0 && errno != EINTR) {
 		snprintf(why, VU_WHY_MAX, "poll: %s", strerror(errno));
 		return -1;
 	}
@@ -334,7 +342,7 @@ static bool await_request(struct session *session, char why[VU_WHY_MAX])
 	char byte;
 
 	while (!ready)
-		ready = attend(session, POLLIN, -1, why);
+		ready = attend(session, POLLIN, -1, -1, why);
 	if (ready < 0)
 		return false;
 	if (recv(session->frontend, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
@@ -344,6 +352,37 @@ static bool await_request(struct session *session, char why[VU_WHY_MAX])
 	if (!session->options->verbose)
 		*why = '\0';
 	return false;
+}
+
+/* Is the policy of the command line attached? False: the session ends. */
+static bool check_policy(struct session *session, char why[VU_WHY_MAX])
+{
+	const char *name = session->options->policy;
+	int64_t end = now_ms() + POLICY_MS;
+	static struct policy_query query;
+	int ready, error = policy_ask(&query);
+
+	if (error) {
+		snprintf(why, VU_WHY_MAX, "cannot run memviewctl: %s",
+			 strerror(-error));
+		return false;
+	}
+	while (!policy_answered(&query)) {
+		ready = end - now_ms();
+		if (ready <= 0) {
+			snprintf(
+				why, VU_WHY_MAX,
+				"cannot tell whether the policy '%.40s' is attached: 'memviewctl policy list' takes more than %d s",
+				name, POLICY_MS / 1000);
+			return false;
+		}
+		ready = attend(session, 0, query.output, ready, why);
+		if (ready > 0)
+			hung_up(session, VU_TO_BACKEND, why);
+		if (ready)
+			return false;
+	}
+	return policy_holds(&query, name, why);
 }
 
 static bool connect_backend(struct session *session, char why[VU_WHY_MAX])
@@ -359,7 +398,7 @@ static bool connect_backend(struct session *session, char why[VU_WHY_MAX])
 			    "%s: the backend accepts no connection: waiting until it does",
 			    path);
 		said = true;
-		ready = attend(session, 0, RETRY_MS, why);
+		ready = attend(session, 0, -1, RETRY_MS, why);
 		if (ready > 0)
 			hung_up(session, VU_TO_BACKEND, why);
 		if (ready)
@@ -380,7 +419,7 @@ static bool begin(struct session *session, char why[VU_WHY_MAX])
 	struct link *link = session->link;
 
 	if (!await_request(session, why) ||
-	    (options->policy && !policy_holds(options->policy, why)) ||
+	    (options->policy && !check_policy(session, why)) ||
 	    !connect_backend(session, why))
 		return false;
 	link[VU_TO_BACKEND].from = link[VU_TO_FRONTEND].to = session->frontend;
