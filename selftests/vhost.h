@@ -138,6 +138,28 @@ int vhost_remove(struct vhost_pair *pair, const struct vhost_region *region);
 /* Reset the device, in one of %RESETS ways. */
 int vhost_reset(struct vhost_pair *pair, int how);
 
+/* Where guest memory is: two regions of one memfd, the second beyond 4 GiB. */
+#define LOW_SIZE	(16 * PAGE)
+#define HIGH		(5 * GiB)
+#define HIGH_SIZE	(8 * PAGE)
+#define USER		0x7f0000000000UL
+
+extern const struct vhost_region guest_low, guest_high;
+
+/*
+ * A session with that memory, of which nothing is announced yet. A word at the
+ * start of each region, and one behind the second, is 0x1111, 0x2222, 0x3333.
+ */
+struct vhost_session {
+	struct vhost_proxy proxy;
+	struct vhost_pair pair;
+	int memfd;
+};
+
+int vhost_session_begin(struct vhost_session *session);
+/* The status of waitpid(), as proxy_stop(). */
+int vhost_session_end(struct vhost_session *session);
+
 /* What reading or writing a word of a mapping comes to: 0 or a signal. */
 #define EXPECT_READS(expected, at)					\
 	do {								\

@@ -7,60 +7,43 @@
 
 #include <sys/socket.h>
 
-/* Where guest memory is: two regions of one memfd, the second beyond 4 GiB. */
-#define LOW_SIZE	(16 * PAGE)
-#define HIGH		(5 * GiB)
-#define HIGH_SIZE	(8 * PAGE)
-#define USER		0x7f0000000000UL
-
-static const struct vhost_region low = { 0, LOW_SIZE, USER, 0 };
-static const struct vhost_region high = { HIGH, HIGH_SIZE, USER + HIGH, HIGH };
-
 FIXTURE(lend)
 {
 	struct klog klog;
-	struct vhost_proxy proxy;
-	struct vhost_pair pair;
-	int memfd;
+	struct vhost_session session;
 };
 
 FIXTURE_SETUP(lend)
 {
 	ASSERT_LE(0, klog_start(&self->klog));
-	self->memfd = memfd_create("guest", MFD_CLOEXEC);
-	ASSERT_EQ(0, ftruncate(self->memfd, HIGH + 64 * PAGE));
-	ASSERT_EQ(0, fd_write_u64(self->memfd, 0, 0x1111));
-	ASSERT_EQ(0, fd_write_u64(self->memfd, HIGH, 0x2222));
-	ASSERT_EQ(0, fd_write_u64(self->memfd, HIGH + HIGH_SIZE, 0x3333));
-	ASSERT_EQ(0, proxy_start(&self->proxy, ""));
-	ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
+	ASSERT_EQ(0, vhost_session_begin(&self->session));
 }
 
 FIXTURE_TEARDOWN(lend)
 {
-	EXPECT_EQ(0, proxy_stop(&self->proxy, SIGTERM));
+	EXPECT_EQ(0, vhost_session_end(&self->session));
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
 
 TEST_F(lend, lends_a_table)
 {
-	const struct vhost_region regions[] = { low, high };
-	int fds[] = { self->memfd, self->memfd }, views[2];
+	const struct vhost_region regions[] = { guest_low, guest_high };
+	int fds[] = { self->session.memfd, self->session.memfd }, views[2];
 	uint64_t word;
 	char *map;
 
-	ASSERT_EQ(0, vhost_set_table(&self->pair, regions, fds, views, 2));
+	ASSERT_EQ(0, vhost_set_table(&self->session.pair, regions, fds, views, 2));
 	EXPECT_EQ(LOW_SIZE, lseek(views[0], 0, SEEK_END));
 	EXPECT_EQ(HIGH + HIGH_SIZE, lseek(views[1], 0, SEEK_END));
 
 	/* From the start of the file on, as DPDK maps; and from the offset on. */
-	map = map_region(views[1], &high);
+	map = map_region(views[1], &guest_high);
 	ASSERT_NE(NULL, map);
 	EXPECT_READS(0x2222, map);
 	EXPECT_GONE(map - PAGE);
 	EXPECT_GONE(map - HIGH);
 	EXPECT_EQ(0, probe_write(map + PAGE, 0x4444));
-	ASSERT_EQ(0, fd_read_u64(self->memfd, HIGH + PAGE, &word));
+	ASSERT_EQ(0, fd_read_u64(self->session.memfd, HIGH + PAGE, &word));
 	EXPECT_EQ(0x4444, word);
 	map = view_mmap(views[1], HIGH_SIZE, PROT_RW, HIGH);
 	ASSERT_NE(MAP_FAILED, map);
@@ -69,7 +52,7 @@ TEST_F(lend, lends_a_table)
 	/* And nothing beyond, although there is more of the file. */
 	map = view_mmap(views[1], HIGH_SIZE + PAGE, PROT_RW, HIGH);
 	EXPECT_GONE(map + HIGH_SIZE);
-	map = map_region(views[0], &low);
+	map = map_region(views[0], &guest_low);
 	EXPECT_READS(0x1111, map);
 }
 
@@ -82,7 +65,7 @@ TEST_F(lend, lends_less_than_a_page)
 
 	ASSERT_EQ(0, ftruncate(memfd, 0x3b10));
 	ASSERT_EQ(0, fd_write_u64(memfd, 0x3b00, 0x5555));
-	ASSERT_EQ(0, vhost_add(&self->pair, &region, memfd, &view));
+	ASSERT_EQ(0, vhost_add(&self->session.pair, &region, memfd, &view));
 	EXPECT_EQ(0x3b10, lseek(view, 0, SEEK_END));
 	map = map_region(view, &region);
 	ASSERT_NE(NULL, map);
@@ -94,18 +77,18 @@ TEST_F(lend, takes_back_a_region_that_goes)
 	char *map[2];
 	int view;
 
-	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
-	map[0] = map_region(view, &low);
-	ASSERT_EQ(0, vhost_add(&self->pair, &high, self->memfd, &view));
-	map[1] = map_region(view, &high);
+	ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_low, self->session.memfd, &view));
+	map[0] = map_region(view, &guest_low);
+	ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_high, self->session.memfd, &view));
+	map[1] = map_region(view, &guest_high);
 	EXPECT_READS(0x1111, map[0]);
 	EXPECT_READS(0x2222, map[1]);
-	ASSERT_EQ(0, vhost_remove(&self->pair, &low));
+	ASSERT_EQ(0, vhost_remove(&self->session.pair, &guest_low));
 	EXPECT_GONE(map[0]);
 	EXPECT_READS(0x2222, map[1]);
-	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
+	ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_low, self->session.memfd, &view));
 	EXPECT_GONE(map[0]);
-	map[0] = map_region(view, &low);
+	map[0] = map_region(view, &guest_low);
 	EXPECT_READS(0x1111, map[0]);
 }
 
@@ -114,13 +97,13 @@ TEST_F(lend, passes_no_memory_with_a_removal)
 {
 	struct vhost_message got, message = {
 		.request = REM_MEM_REG, .flags = FLAG_VERSION, .size = 40,
-		.single.region = low, .nr_fds = 1, .fds = { self->memfd },
+		.single.region = guest_low, .nr_fds = 1, .fds = { self->session.memfd },
 	};
 	int view;
 
-	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
-	ASSERT_EQ(0, vhost_send(self->pair.frontend, &message));
-	ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+	ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_low, self->session.memfd, &view));
+	ASSERT_EQ(0, vhost_send(self->session.pair.frontend, &message));
+	ASSERT_EQ(0, vhost_receive(self->session.pair.backend, &got));
 	EXPECT_EQ(REM_MEM_REG, got.request);
 	EXPECT_EQ(0, got.nr_fds);
 }
@@ -128,37 +111,37 @@ TEST_F(lend, passes_no_memory_with_a_removal)
 /* A new table while the device runs: what stays is never away. */
 TEST_F(lend, replaces_a_table)
 {
-	const struct vhost_region both[] = { low, high };
-	struct vhost_region part = low;
-	int fds[] = { self->memfd, self->memfd }, views[2];
+	const struct vhost_region both[] = { guest_low, guest_high };
+	struct vhost_region part = guest_low;
+	int fds[] = { self->session.memfd, self->session.memfd }, views[2];
 	struct vhost_message got;
 	char *map[2], *new;
 
-	ASSERT_EQ(0, vhost_set_table(&self->pair, both, fds, views, 2));
-	map[0] = map_region(views[0], &low);
-	map[1] = map_region(views[1], &high);
+	ASSERT_EQ(0, vhost_set_table(&self->session.pair, both, fds, views, 2));
+	map[0] = map_region(views[0], &guest_low);
+	map[1] = map_region(views[1], &guest_high);
 	EXPECT_READS(0x1111, map[0]);
 	EXPECT_READS(0x2222, map[1]);
 
 	/* The same region again: through the old mapping and the new. */
-	ASSERT_EQ(0, vhost_set_table(&self->pair, &low, fds, views, 1));
+	ASSERT_EQ(0, vhost_set_table(&self->session.pair, &guest_low, fds, views, 1));
 	EXPECT_READS(0x1111, map[0]);
 	EXPECT_GONE(map[1]);
-	new = map_region(views[0], &low);
+	new = map_region(views[0], &guest_low);
 	EXPECT_READS(0x1111, new);
 
 	/* Half of it: that half stays in the old mapping until the backend answers. */
 	part.size /= 2;
-	ASSERT_EQ(0, vhost_set_table(&self->pair, &part, fds, views, 1));
+	ASSERT_EQ(0, vhost_set_table(&self->session.pair, &part, fds, views, 1));
 	EXPECT_READS(0x1111, map[0]);
 	EXPECT_GONE(map[0] + part.size);
 	new = map_region(views[0], &part);
-	ASSERT_EQ(0, vhost_send_u64(self->pair.backend, SET_MEM_TABLE, FLAG_REPLY, 0));
-	ASSERT_EQ(0, vhost_receive(self->pair.frontend, &got));
+	ASSERT_EQ(0, vhost_send_u64(self->session.pair.backend, SET_MEM_TABLE, FLAG_REPLY, 0));
+	ASSERT_EQ(0, vhost_receive(self->session.pair.frontend, &got));
 	EXPECT_GONE(map[0]);
 	EXPECT_READS(0x1111, new);
 
-	ASSERT_EQ(0, vhost_set_table(&self->pair, NULL, NULL, views, 0));
+	ASSERT_EQ(0, vhost_set_table(&self->session.pair, NULL, NULL, views, 0));
 	EXPECT_GONE(new);
 }
 
@@ -168,24 +151,24 @@ TEST_F(lend, replaces_a_table)
  */
 TEST_F(lend, old_mappings_get_no_more)
 {
-	struct vhost_region part = low;
-	int view, fd = self->memfd;
+	struct vhost_region part = guest_low;
+	int view, fd = self->session.memfd;
 	char *map, *new, out[256];
 
 	part.size /= 2;
-	ASSERT_EQ(0, vhost_set_table(&self->pair, &low, &fd, &view, 1));
-	map = map_region(view, &low);
-	ASSERT_EQ(0, vhost_set_table(&self->pair, &part, &fd, &view, 1));
+	ASSERT_EQ(0, vhost_set_table(&self->session.pair, &guest_low, &fd, &view, 1));
+	map = map_region(view, &guest_low);
+	ASSERT_EQ(0, vhost_set_table(&self->session.pair, &part, &fd, &view, 1));
 	EXPECT_READS(0x1111, map);
-	ASSERT_EQ(0, vhost_set_table(&self->pair, &high, &fd, &view, 1));
+	ASSERT_EQ(0, vhost_set_table(&self->session.pair, &guest_high, &fd, &view, 1));
 	EXPECT_GONE(map);
 
-	ASSERT_EQ(0, vhost_set_table(&self->pair, &low, &fd, &view, 1));
-	map = map_region(view, &low);
-	ASSERT_EQ(0, vhost_set_table(&self->pair, &part, &fd, &view, 1));
+	ASSERT_EQ(0, vhost_set_table(&self->session.pair, &guest_low, &fd, &view, 1));
+	map = map_region(view, &guest_low);
+	ASSERT_EQ(0, vhost_set_table(&self->session.pair, &part, &fd, &view, 1));
 	new = map_region(view, &part);
 	EXPECT_READS(0x1111, map);
-	ASSERT_EQ(0, proxy_control(&self->proxy, "read-only all", out, sizeof(out)));
+	ASSERT_EQ(0, proxy_control(&self->session.proxy, "read-only all", out, sizeof(out)));
 	EXPECT_GONE(map + part.size);
 	EXPECT_READS(0x1111, new);
 	EXPECT_EQ(SIGSEGV, probe_write(new, 0x1111));
@@ -198,22 +181,22 @@ TEST_F(lend, takes_back_at_reset)
 	int view, how;
 	char *map;
 
-	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
-	map = map_region(view, &low);
+	ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_low, self->session.memfd, &view));
+	map = map_region(view, &guest_low);
 	for (how = 0; how < RESETS; how++) {
 		EXPECT_READS(0x1111, map);
-		ASSERT_EQ(0, vhost_reset(&self->pair, how));
+		ASSERT_EQ(0, vhost_reset(&self->session.pair, how));
 		EXPECT_GONE(map);
 		/* No ring is on yet. */
-		ASSERT_EQ(0, vhost_send_u64(self->pair.frontend, SET_VRING_ENABLE, 0, 0));
-		ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+		ASSERT_EQ(0, vhost_send_u64(self->session.pair.frontend, SET_VRING_ENABLE, 0, 0));
+		ASSERT_EQ(0, vhost_receive(self->session.pair.backend, &got));
 		EXPECT_GONE(map);
-		ASSERT_EQ(0, vhost_send_u64(self->pair.frontend, SET_VRING_NUM, 0, 128ULL << 32));
-		ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+		ASSERT_EQ(0, vhost_send_u64(self->session.pair.frontend, SET_VRING_NUM, 0, 128ULL << 32));
+		ASSERT_EQ(0, vhost_receive(self->session.pair.backend, &got));
 	}
 	EXPECT_READS(0x1111, map);
-	ASSERT_EQ(0, vhost_send_u64(self->pair.frontend, SET_STATUS, 0, 15));
-	ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+	ASSERT_EQ(0, vhost_send_u64(self->session.pair.frontend, SET_STATUS, 0, 15));
+	ASSERT_EQ(0, vhost_receive(self->session.pair.backend, &got));
 	EXPECT_READS(0x1111, map);
 }
 
@@ -224,18 +207,18 @@ TEST_F(lend, takes_back_at_disconnect)
 	char *map;
 
 	for (who = 0; who < 2; who++) {
-		ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
-		map = map_region(view, &low);
+		ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_low, self->session.memfd, &view));
+		map = map_region(view, &guest_low);
 		EXPECT_READS(0x1111, map);
-		close(who ? self->pair.backend : self->pair.frontend);
-		EXPECT_EQ(0, vhost_closed(who ? self->pair.frontend : self->pair.backend));
+		close(who ? self->session.pair.backend : self->session.pair.frontend);
+		EXPECT_EQ(0, vhost_closed(who ? self->session.pair.frontend : self->session.pair.backend));
 		EXPECT_GONE(map);
-		EXPECT_EQ(0, proxy_says(&self->proxy, who ? "the backend closed the connection; 1 regions" :
+		EXPECT_EQ(0, proxy_says(&self->session.proxy, who ? "the backend closed the connection; 1 regions" :
 							    "the frontend closed the connection; 1 regions"));
-		close(who ? self->pair.frontend : self->pair.backend);
-		ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
+		close(who ? self->session.pair.frontend : self->session.pair.backend);
+		ASSERT_EQ(0, pair_open(&self->session.proxy, &self->session.pair));
 	}
-	EXPECT_READS(0x1111, (char *)mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->memfd, 0));
+	EXPECT_READS(0x1111, (char *)mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->session.memfd, 0));
 }
 
 TEST_F(lend, takes_back_when_it_ends)
@@ -243,13 +226,13 @@ TEST_F(lend, takes_back_when_it_ends)
 	int view;
 	char *map;
 
-	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
-	map = map_region(view, &low);
+	ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_low, self->session.memfd, &view));
+	map = map_region(view, &guest_low);
 	EXPECT_READS(0x1111, map);
-	EXPECT_EQ(0, proxy_stop(&self->proxy, SIGINT));
+	EXPECT_EQ(0, proxy_stop(&self->session.proxy, SIGINT));
 	EXPECT_GONE(map);
-	EXPECT_EQ(0, vhost_closed(self->pair.frontend));
-	ASSERT_EQ(0, proxy_start(&self->proxy, ""));
+	EXPECT_EQ(0, vhost_closed(self->session.pair.frontend));
+	ASSERT_EQ(0, proxy_start(&self->session.proxy, ""));
 }
 
 /*
@@ -263,25 +246,25 @@ TEST_F(lend, takes_back_when_it_is_killed)
 	char *map;
 
 	for (all = 0; all < 2; all++) {
-		ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
-		map = map_region(view, &low);
+		ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_low, self->session.memfd, &view));
+		map = map_region(view, &guest_low);
 		EXPECT_READS(0x1111, map);
 		if (!all) {
-			ASSERT_EQ(0, kill(proxy_session(&self->proxy), SIGKILL));
-			EXPECT_EQ(0, proxy_says(&self->proxy, "killed by SIGKILL"));
+			ASSERT_EQ(0, kill(proxy_session(&self->session.proxy), SIGKILL));
+			EXPECT_EQ(0, proxy_says(&self->session.proxy, "killed by SIGKILL"));
 			EXPECT_GONE(map);
-			EXPECT_EQ(0, vhost_closed(self->pair.backend));
-			ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
+			EXPECT_EQ(0, vhost_closed(self->session.pair.backend));
+			ASSERT_EQ(0, pair_open(&self->session.proxy, &self->session.pair));
 		} else {
 			/* The session ends by itself. */
-			EXPECT_EQ(SIGKILL, proxy_stop(&self->proxy, SIGKILL));
+			EXPECT_EQ(SIGKILL, proxy_stop(&self->session.proxy, SIGKILL));
 			for (i = 0; i < 2000 && !probe_read(map, &word); i++)
 				sleep_ms(10);
 			EXPECT_GONE(map);
-			ASSERT_EQ(0, proxy_start(&self->proxy, ""));
+			ASSERT_EQ(0, proxy_start(&self->session.proxy, ""));
 		}
 	}
-	EXPECT_READS(0x1111, (char *)mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->memfd, 0));
+	EXPECT_READS(0x1111, (char *)mmap(NULL, PAGE, PROT_READ, MAP_SHARED, self->session.memfd, 0));
 }
 
 /* A session whose peers do not read keeps nobody else waiting, nor itself. */
@@ -292,23 +275,23 @@ TEST_F(lend, serves_others_while_one_is_stuck)
 	int view, i;
 	char *map;
 
-	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
-	map = map_region(view, &low);
-	ASSERT_EQ(0, fcntl(self->pair.frontend, F_SETFL, O_NONBLOCK));
-	ASSERT_EQ(0, fcntl(self->pair.backend, F_SETFL, O_NONBLOCK));
-	while (!vhost_send(self->pair.frontend, &message))
+	ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_low, self->session.memfd, &view));
+	map = map_region(view, &guest_low);
+	ASSERT_EQ(0, fcntl(self->session.pair.frontend, F_SETFL, O_NONBLOCK));
+	ASSERT_EQ(0, fcntl(self->session.pair.backend, F_SETFL, O_NONBLOCK));
+	while (!vhost_send(self->session.pair.frontend, &message))
 		;
 	for (i = 0; i < 8; i++) {
-		ASSERT_EQ(0, pair_open(&self->proxy, &others[i]));
+		ASSERT_EQ(0, pair_open(&self->session.proxy, &others[i]));
 		ASSERT_EQ(0, vhost_send_empty(others[i].frontend, GET_FEATURES, 0));
 		ASSERT_EQ(0, vhost_receive(others[i].backend, &got));
 	}
 	/* The other way is open. */
-	ASSERT_EQ(0, vhost_send_u64(self->pair.backend, GET_FEATURES, FLAG_REPLY, 1));
-	ASSERT_EQ(0, vhost_receive(self->pair.frontend, &got));
+	ASSERT_EQ(0, vhost_send_u64(self->session.pair.backend, GET_FEATURES, FLAG_REPLY, 1));
+	ASSERT_EQ(0, vhost_receive(self->session.pair.frontend, &got));
 	EXPECT_READS(0x1111, map);
-	close(self->pair.frontend);
-	EXPECT_EQ(0, proxy_says(&self->proxy, "the frontend closed the connection; 1 regions"));
+	close(self->session.pair.frontend);
+	EXPECT_EQ(0, proxy_says(&self->session.proxy, "the frontend closed the connection; 1 regions"));
 	EXPECT_GONE(map);
 	for (i = 0; i < 8; i++)
 		pair_close(&others[i]);
@@ -326,8 +309,8 @@ TEST_F(lend, gives_grace)
 	ASSERT_EQ(0, proxy_start(&proxy, "--grace 1000"));
 	for (quick = 0; quick < 2; quick++) {
 		ASSERT_EQ(0, pair_open(&proxy, &pair));
-		ASSERT_EQ(0, vhost_add(&pair, &low, self->memfd, &view));
-		map = map_region(view, &low);
+		ASSERT_EQ(0, vhost_add(&pair, &guest_low, self->session.memfd, &view));
+		map = map_region(view, &guest_low);
 		start = now_ns();
 		close(pair.frontend);
 		ASSERT_EQ(0, vhost_closed(pair.backend));
@@ -389,8 +372,8 @@ TEST_F(lend, grace_is_the_operators_to_end)
 
 	ASSERT_EQ(0, proxy_start(&proxy, "--grace 3600000"));
 	ASSERT_EQ(0, pair_open(&proxy, &pair));
-	ASSERT_EQ(0, vhost_add(&pair, &low, self->memfd, &view));
-	map = map_region(view, &low);
+	ASSERT_EQ(0, vhost_add(&pair, &guest_low, self->session.memfd, &view));
+	map = map_region(view, &guest_low);
 	close(pair.frontend);
 	ASSERT_EQ(0, vhost_closed(pair.backend));
 	EXPECT_READS(0x1111, map);

@@ -420,3 +420,24 @@ int vhost_reset(struct vhost_pair *pair, int how)
 		err = vhost_send_u64(pair->frontend, SET_STATUS, 0, 0);
 	return err ?: vhost_receive(pair->backend, &got);
 }
+
+const struct vhost_region guest_low = { 0, LOW_SIZE, USER, 0 };
+const struct vhost_region guest_high = { HIGH, HIGH_SIZE, USER + HIGH, HIGH };
+
+int vhost_session_begin(struct vhost_session *session)
+{
+	int fd = memfd_create("guest", MFD_CLOEXEC), err;
+
+	session->memfd = fd;
+	if (fd < 0 || ftruncate(fd, HIGH + 64 * PAGE))
+		return -errno;
+	err = fd_write_u64(fd, 0, 0x1111) ?:
+	      fd_write_u64(fd, HIGH, 0x2222) ?:
+	      fd_write_u64(fd, HIGH + HIGH_SIZE, 0x3333);
+	return err ?: proxy_start(&session->proxy, "") ?: pair_open(&session->proxy, &session->pair);
+}
+
+int vhost_session_end(struct vhost_session *session)
+{
+	return proxy_stop(&session->proxy, SIGTERM);
+}

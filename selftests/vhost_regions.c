@@ -6,38 +6,21 @@
  */
 #include "vhost.h"
 
-/* Where guest memory is: two regions of one memfd, the second beyond 4 GiB. */
-#define LOW_SIZE	(16 * PAGE)
-#define HIGH		(5 * GiB)
-#define HIGH_SIZE	(8 * PAGE)
-#define USER		0x7f0000000000UL
-
-static const struct vhost_region low = { 0, LOW_SIZE, USER, 0 };
-static const struct vhost_region high = { HIGH, HIGH_SIZE, USER + HIGH, HIGH };
-
 FIXTURE(regions)
 {
 	struct klog klog;
-	struct vhost_proxy proxy;
-	struct vhost_pair pair;
-	int memfd;
+	struct vhost_session session;
 };
 
 FIXTURE_SETUP(regions)
 {
 	ASSERT_LE(0, klog_start(&self->klog));
-	self->memfd = memfd_create("guest", MFD_CLOEXEC);
-	ASSERT_EQ(0, ftruncate(self->memfd, HIGH + 64 * PAGE));
-	ASSERT_EQ(0, fd_write_u64(self->memfd, 0, 0x1111));
-	ASSERT_EQ(0, fd_write_u64(self->memfd, HIGH, 0x2222));
-	ASSERT_EQ(0, fd_write_u64(self->memfd, HIGH + HIGH_SIZE, 0x3333));
-	ASSERT_EQ(0, proxy_start(&self->proxy, ""));
-	ASSERT_EQ(0, pair_open(&self->proxy, &self->pair));
+	ASSERT_EQ(0, vhost_session_begin(&self->session));
 }
 
 FIXTURE_TEARDOWN(regions)
 {
-	EXPECT_EQ(0, proxy_stop(&self->proxy, SIGTERM));
+	EXPECT_EQ(0, vhost_session_end(&self->session));
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
 
@@ -65,19 +48,19 @@ TEST_F(regions, takes_back_what_is_refused)
 	char *map[2], out[1024];
 	int view;
 
-	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
-	map[0] = map_region(view, &low);
-	ASSERT_EQ(0, add_answered(&self->pair, &high, self->memfd, 1, &view));
-	map[1] = map_region(view, &high);
+	ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_low, self->session.memfd, &view));
+	map[0] = map_region(view, &guest_low);
+	ASSERT_EQ(0, add_answered(&self->session.pair, &guest_high, self->session.memfd, 1, &view));
+	map[1] = map_region(view, &guest_high);
 	EXPECT_GONE(map[1]);
 	EXPECT_READS(0x1111, map[0]);
-	EXPECT_EQ(0, proxy_control(&self->proxy, "list", out, sizeof(out)));
+	EXPECT_EQ(0, proxy_control(&self->session.proxy, "list", out, sizeof(out)));
 	EXPECT_NE(NULL, strstr(out, ": 1 regions")) TH_LOG("%s", out);
 	/* Another try. */
-	ASSERT_EQ(0, add_answered(&self->pair, &high, self->memfd, 0, &view));
-	map[1] = map_region(view, &high);
+	ASSERT_EQ(0, add_answered(&self->session.pair, &guest_high, self->session.memfd, 0, &view));
+	map[1] = map_region(view, &guest_high);
 	EXPECT_READS(0x2222, map[1]);
-	ASSERT_EQ(0, vhost_remove(&self->pair, &high));
+	ASSERT_EQ(0, vhost_remove(&self->session.pair, &guest_high));
 	EXPECT_GONE(map[1]);
 }
 
@@ -86,9 +69,9 @@ TEST_F(regions, matches_answers)
 {
 	struct vhost_message got, message = {
 		.request = ADD_MEM_REG, .flags = FLAG_VERSION, .size = 40, .nr_fds = 1,
-		.fds = { self->memfd },
+		.fds = { self->session.memfd },
 	};
-	struct vhost_region region[3] = { low, low, low };
+	struct vhost_region region[3] = { guest_low, guest_low, guest_low };
 	char *map[3];
 	int i;
 
@@ -97,20 +80,20 @@ TEST_F(regions, matches_answers)
 		message.single.region = region[i];
 		/* No answer is asked to the first. */
 		message.flags = FLAG_VERSION | (i ? FLAG_NEED_REPLY : 0);
-		ASSERT_EQ(0, vhost_send(self->pair.frontend, &message));
-		ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
-		map[i] = map_region(got.fds[0], &low);
+		ASSERT_EQ(0, vhost_send(self->session.pair.frontend, &message));
+		ASSERT_EQ(0, vhost_receive(self->session.pair.backend, &got));
+		map[i] = map_region(got.fds[0], &guest_low);
 	}
-	ASSERT_EQ(0, vhost_send_u64(self->pair.backend, ADD_MEM_REG, FLAG_REPLY, 0));
-	ASSERT_EQ(0, vhost_send_u64(self->pair.backend, ADD_MEM_REG, FLAG_REPLY, 1));
-	ASSERT_EQ(0, vhost_receive(self->pair.frontend, &got));
-	ASSERT_EQ(0, vhost_receive(self->pair.frontend, &got));
+	ASSERT_EQ(0, vhost_send_u64(self->session.pair.backend, ADD_MEM_REG, FLAG_REPLY, 0));
+	ASSERT_EQ(0, vhost_send_u64(self->session.pair.backend, ADD_MEM_REG, FLAG_REPLY, 1));
+	ASSERT_EQ(0, vhost_receive(self->session.pair.frontend, &got));
+	ASSERT_EQ(0, vhost_receive(self->session.pair.frontend, &got));
 	EXPECT_READS(0x1111, map[0]);
 	EXPECT_READS(0x1111, map[1]);
 	EXPECT_GONE(map[2]);
 	/* One answer too many is to none of them. */
-	ASSERT_EQ(0, vhost_send_u64(self->pair.backend, ADD_MEM_REG, FLAG_REPLY, 1));
-	ASSERT_EQ(0, vhost_receive(self->pair.frontend, &got));
+	ASSERT_EQ(0, vhost_send_u64(self->session.pair.backend, ADD_MEM_REG, FLAG_REPLY, 1));
+	ASSERT_EQ(0, vhost_receive(self->session.pair.frontend, &got));
 	EXPECT_READS(0x1111, map[0]);
 	EXPECT_READS(0x1111, map[1]);
 }
@@ -124,55 +107,55 @@ TEST_F(regions, takes_back_what_is_repeated)
 	ASSERT_EQ(0, ftruncate(other, LOW_SIZE));
 	ASSERT_EQ(0, fd_write_u64(other, 0, 0x4444));
 	for (i = 0; i < 2; i++) {
-		ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
-		map[i] = map_region(view, &low);
+		ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_low, self->session.memfd, &view));
+		map[i] = map_region(view, &guest_low);
 		EXPECT_READS(0x1111, map[0]);
 		EXPECT_READS(0x1111, map[i]);
 	}
 	/* Refused: what was accepted before is still there. */
-	ASSERT_EQ(0, add_answered(&self->pair, &low, self->memfd, 1, &view));
+	ASSERT_EQ(0, add_answered(&self->session.pair, &guest_low, self->session.memfd, 1, &view));
 	EXPECT_READS(0x1111, map[0]);
-	EXPECT_EQ(0, proxy_control(&self->proxy, "list", out, sizeof(out)));
+	EXPECT_EQ(0, proxy_control(&self->session.proxy, "list", out, sizeof(out)));
 	EXPECT_NE(NULL, strstr(out, ": 1 regions")) TH_LOG("%s", out);
-	ASSERT_EQ(0, vhost_remove(&self->pair, &low));
+	ASSERT_EQ(0, vhost_remove(&self->session.pair, &guest_low));
 	EXPECT_GONE(map[0]);
 	EXPECT_GONE(map[1]);
 
-	ASSERT_EQ(0, vhost_add(&self->pair, &low, self->memfd, &view));
-	map[0] = map_region(view, &low);
-	ASSERT_EQ(0, vhost_add(&self->pair, &low, other, &view));
-	map[2] = map_region(view, &low);
+	ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_low, self->session.memfd, &view));
+	map[0] = map_region(view, &guest_low);
+	ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_low, other, &view));
+	map[2] = map_region(view, &guest_low);
 	EXPECT_GONE(map[0]);
 	EXPECT_READS(0x4444, map[2]);
-	ASSERT_EQ(0, vhost_remove(&self->pair, &low));
+	ASSERT_EQ(0, vhost_remove(&self->session.pair, &guest_low));
 	EXPECT_GONE(map[2]);
 }
 
 /* A device that is reset is told of memory, too, and has it with its first ring. */
 TEST_F(regions, stays_away_until_a_ring)
 {
-	const struct vhost_region both[] = { low, high };
-	int fds[] = { self->memfd, self->memfd }, views[2], how;
+	const struct vhost_region both[] = { guest_low, guest_high };
+	int fds[] = { self->session.memfd, self->session.memfd }, views[2], how;
 	struct vhost_message got;
 	char *map[3];
 
-	ASSERT_EQ(0, vhost_set_table(&self->pair, &low, fds, views, 1));
-	map[0] = map_region(views[0], &low);
+	ASSERT_EQ(0, vhost_set_table(&self->session.pair, &guest_low, fds, views, 1));
+	map[0] = map_region(views[0], &guest_low);
 	for (how = 0; how < RESETS; how++) {
 		EXPECT_READS(0x1111, map[0]);
-		ASSERT_EQ(0, vhost_reset(&self->pair, how));
+		ASSERT_EQ(0, vhost_reset(&self->session.pair, how));
 		/* One that it has had, and one that is new. */
-		ASSERT_EQ(0, vhost_set_table(&self->pair, both, fds, views, 2));
-		map[1] = map_region(views[1], &high);
+		ASSERT_EQ(0, vhost_set_table(&self->session.pair, both, fds, views, 2));
+		map[1] = map_region(views[1], &guest_high);
 		EXPECT_GONE(map[0]);
 		EXPECT_GONE(map[1]);
-		ASSERT_EQ(0, vhost_set_table(&self->pair, &low, fds, views, 1));
-		ASSERT_EQ(0, vhost_add(&self->pair, &high, self->memfd, &views[1]));
-		map[2] = map_region(views[1], &high);
+		ASSERT_EQ(0, vhost_set_table(&self->session.pair, &guest_low, fds, views, 1));
+		ASSERT_EQ(0, vhost_add(&self->session.pair, &guest_high, self->session.memfd, &views[1]));
+		map[2] = map_region(views[1], &guest_high);
 		EXPECT_GONE(map[0]);
 		EXPECT_GONE(map[2]);
-		ASSERT_EQ(0, vhost_send_u64(self->pair.frontend, SET_VRING_NUM, 0, 128ULL << 32));
-		ASSERT_EQ(0, vhost_receive(self->pair.backend, &got));
+		ASSERT_EQ(0, vhost_send_u64(self->session.pair.frontend, SET_VRING_NUM, 0, 128ULL << 32));
+		ASSERT_EQ(0, vhost_receive(self->session.pair.backend, &got));
 		EXPECT_GONE(map[1]);
 		EXPECT_READS(0x2222, map[2]);
 	}
