@@ -170,9 +170,12 @@ TEST_F(source, path_too_long)
  */
 TEST_F(source, none)
 {
-	struct lsm *l = lsm__open_and_load();
+	struct lsm *l;
 	void *p;
 
+	if (libbpf_find_vmlinux_btf_id("mmap_file", BPF_LSM_MAC) < 0)
+		SKIP(return, "missing: CONFIG_BPF_LSM");
+	l = lsm__open_and_load();
 	ASSERT_NE(NULL, l);
 	l->bss->pid = getpid();
 	l->bss->result = 1;
