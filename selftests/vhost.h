@@ -108,6 +108,8 @@ int proxy_stop(struct vhost_proxy *proxy, int sig);
 int proxy_says(struct vhost_proxy *proxy, const char *text);
 /* All that it has printed. */
 const char *proxy_log(struct vhost_proxy *proxy);
+/* Was memory announced by messages of that name, and by no others? With --verbose. */
+bool proxy_announces_by(struct vhost_proxy *proxy, const char *message);
 /* The process of its first session, or -1. */
 pid_t proxy_session(struct vhost_proxy *proxy);
 /* Give a command to it, such as "revoke 1": the exit status; @out is what was printed. */

@@ -149,7 +149,7 @@ FIXTURE_SETUP(dpdk)
 	self->guest.name = "guest";
 	self->device.name = "device";
 	/* A device that polls dies with its guest, unless it is told first. */
-	ASSERT_EQ(0, proxy_start(&self->proxy, "--grace 10000"));
+	ASSERT_EQ(0, proxy_start(&self->proxy, "--grace 10000 --verbose"));
 	close(self->proxy.listener);
 }
 
@@ -227,11 +227,14 @@ static void expect_lent(struct __test_metadata *_metadata, FIXTURE_DATA(dpdk) *s
 
 /* ---- The tests ---- */
 
-static void verify(struct __test_metadata *_metadata, FIXTURE_DATA(dpdk) *self, const char *options,
-		   bool by_views)
+/*
+ * @message: how the guest's memory is announced, or NULL where nobody is in between.
+ * DPDK 24.11 knows but one at either end: for the other there is vhost_blk.
+ */
+static void verify(struct __test_metadata *_metadata, FIXTURE_DATA(dpdk) *self, const char *path,
+		   const char *options, const char *message)
 {
-	uint64_t bytes = (uint64_t)scaled(16) * MiB, start;
-	const char *path = by_views ? self->proxy.frontend : self->proxy.backend;
+	uint64_t bytes = (uint64_t)scaled(32) * MiB, start;
 
 	if (!self->proxy.pid)
 		return;
@@ -240,12 +243,16 @@ static void verify(struct __test_metadata *_metadata, FIXTURE_DATA(dpdk) *self, 
 	ASSERT_EQ(0, guest_start(self, path, options)) print_logs(self);
 	EXPECT_EQ(0, frames_flow(&self->guest.out, 1)) print_logs(self);
 	start = now_ns();
-	expect_lent(_metadata, self, by_views);
+	expect_lent(_metadata, self, message);
 	EXPECT_EQ(0, frames_end(&self->guest.in));
 	EXPECT_EQ(0, frames_end(&self->device.in));
 	EXPECT_EQ(0, frames_end(&self->device.out)) print_logs(self);
 	EXPECT_EQ(0, frames_end(&self->guest.out)) print_logs(self);
-	printf("# %ju MiB there and %ju MiB back, %ju frames, %.1f s\n",
+	if (message) {
+		EXPECT_TRUE(proxy_announces_by(&self->proxy, message)) print_logs(self);
+	}
+	printf("# %s: %ju MiB there and %ju MiB back, %ju frames, %.1f s\n",
+	       message ?: "without views",
 	       (uintmax_t)(self->device.out.moved / MiB), (uintmax_t)(self->guest.out.moved / MiB),
 	       (uintmax_t)(self->device.out.count + self->guest.out.count),
 	       (now_ns() - start) / 1e9);
@@ -253,18 +260,18 @@ static void verify(struct __test_metadata *_metadata, FIXTURE_DATA(dpdk) *self, 
 
 TEST_F_TIMEOUT(dpdk, split, 500)
 {
-	verify(_metadata, self, "", true);
+	verify(_metadata, self, self->proxy.frontend, "", "SET_MEM_TABLE");
 }
 
 TEST_F_TIMEOUT(dpdk, packed, 500)
 {
-	verify(_metadata, self, ",packed_vq=1", true);
+	verify(_metadata, self, self->proxy.frontend, ",packed_vq=1", "SET_MEM_TABLE");
 }
 
 /* Nobody in between: what is looked for in the device is found there. */
 TEST_F_TIMEOUT(dpdk, without_views, 500)
 {
-	verify(_metadata, self, "", false);
+	verify(_metadata, self, self->proxy.backend, "", NULL);
 }
 
 /* Frames without an end, both ways; and: has a part of them come? */

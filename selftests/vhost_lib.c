@@ -170,6 +170,13 @@ int proxy_stop(struct vhost_proxy *proxy, int sig)
 	return system(command) ? -EIO : status;
 }
 
+bool proxy_announces_by(struct vhost_proxy *proxy, const char *message)
+{
+	const char *log = proxy_log(proxy);
+
+	return strstr(log, message) && !strstr(log, "ADD_MEM_REG") != !strstr(log, "SET_MEM_TABLE");
+}
+
 pid_t proxy_session(struct vhost_proxy *proxy)
 {
 	char path[64];
