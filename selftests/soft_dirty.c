@@ -35,6 +35,20 @@ static int forget(FIXTURE_DATA(soft_dirty) *self)
 	return write(self->clear, "4", 1) == 1 ? 0 : -errno;
 }
 
+/* How many pages have been written to, of those whose number is @rest modulo 2. */
+static unsigned int count_dirty(FIXTURE_DATA(soft_dirty) *self, unsigned int rest)
+{
+	static uint64_t entries[PAGES];
+	unsigned int page, n = 0;
+
+	if (pread(self->pagemap, entries, sizeof(entries),
+		  (uintptr_t)self->mem / PAGE * sizeof(entries[0])) != sizeof(entries))
+		return ~0U;
+	for (page = rest; page < PAGES; page += 2)
+		n += !!(entries[page] & SOFT_DIRTY);
+	return n;
+}
+
 FIXTURE_SETUP(soft_dirty)
 {
 	ASSERT_EQ(0, klog_start(&self->klog));
@@ -56,20 +70,6 @@ FIXTURE_TEARDOWN(soft_dirty)
 {
 	source_close(&self->src);
 	EXPECT_KLOG_CLEAN(&self->klog);
-}
-
-/* How many pages have been written to, of those whose number is @rest modulo 2. */
-static unsigned int count_dirty(FIXTURE_DATA(soft_dirty) *self, unsigned int rest)
-{
-	static uint64_t entries[PAGES];
-	unsigned int page, n = 0;
-
-	if (pread(self->pagemap, entries, sizeof(entries),
-		  (uintptr_t)self->mem / PAGE * sizeof(entries[0])) != sizeof(entries))
-		return ~0U;
-	for (page = rest; page < PAGES; page += 2)
-		n += !!(entries[page] & SOFT_DIRTY);
-	return n;
 }
 
 static int write_even(FIXTURE_DATA(soft_dirty) *self)
