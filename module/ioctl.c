@@ -124,6 +124,15 @@ static const struct command *find_command(unsigned int cmd)
 	return command;
 }
 
+/**
+ * memview_ioctl - ->unlocked_ioctl of a control file
+ * @file: Control file.
+ * @cmd: Which request, and the size of its argument.
+ * @arg: Its address in user space.
+ *
+ * Context: Process context.
+ * Return: 0, the view fd of MEMVIEW_GET_VIEWFD, or an errno of the uAPI header.
+ */
 long memview_ioctl(struct file *file, unsigned int cmd, unsigned long arg)
 {
 	const struct command *command = find_command(cmd);

@@ -337,6 +337,14 @@ static const struct btf_kfunc_id_set all_set = {
 	.set = &all_ids,
 };
 
+/**
+ * memview_kfuncs_init - tell the BPF core of the kfuncs
+ *
+ * It lets go of them with the module.
+ *
+ * Context: May sleep.
+ * Return: 0 or an errno.
+ */
 int memview_kfuncs_init(void)
 {
 	return register_btf_kfunc_id_set(BPF_PROG_TYPE_TRACING, &look_set) ?:

@@ -24,17 +24,34 @@ unsigned int memview_max_ranges = 1048576;
 
 static struct kmem_cache *range_cache;
 
+/**
+ * memview_layout_cache_create - have a cache of range objects, for all views
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM.
+ */
 int memview_layout_cache_create(void)
 {
 	range_cache = KMEM_CACHE(memview_range, SLAB_ACCOUNT);
 	return range_cache ? 0 : -ENOMEM;
 }
 
+/**
+ * memview_layout_cache_destroy - undo it, when no range is left
+ *
+ * Context: May sleep.
+ */
 void memview_layout_cache_destroy(void)
 {
 	kmem_cache_destroy(range_cache);
 }
 
+/**
+ * memview_layout_init - make a layout, an empty one
+ * @layout: Layout.
+ *
+ * Context: Any.
+ */
 void memview_layout_init(struct memview_layout *layout)
 {
 	init_rwsem(&layout->lock);

@@ -130,7 +130,13 @@ static int repoint(struct file *file, struct memview_view *view,
 	return 0;
 }
 
-/* A view is gone. The files that are being closed still hold the mount. */
+/**
+ * memview_unpin_fs - a view is gone: it needs the file system no more
+ *
+ * The files that are being closed still hold the mount.
+ *
+ * Context: May sleep.
+ */
 void memview_unpin_fs(void)
 {
 	simple_release_fs(&view_mnt, &view_mnt_count);
@@ -162,6 +168,15 @@ static int open_view(struct file *file, struct vfsmount *mnt)
 	return err;
 }
 
+/**
+ * memview_control_open - ->open of the device node: make a view
+ * @inode: The node's.
+ * @file: Becomes the control file.
+ *
+ * Context: Process context.
+ * Return: 0; -EINVAL if it is not for reading and writing, or -ENOMEM, -ENFILE
+ *	or what else the VFS has to say.
+ */
 int memview_control_open(struct inode *inode, struct file *file)
 {
 	int err;

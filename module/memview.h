@@ -85,21 +85,40 @@ struct memview_range {
 	struct memview_range *next_dead;
 };
 
-/* The page of its source that a range shows at a page of the view. */
+/**
+ * memview_file_pgoff - what a range shows at a page of the view
+ * @range: Range.
+ * @pgoff: Page of the view, within it.
+ *
+ * Return: The page of the source.
+ */
 static inline pgoff_t memview_file_pgoff(const struct memview_range *range,
 					 pgoff_t pgoff)
 {
 	return range->file_first + (pgoff - range->first);
 }
 
-/*
- * Is a page before the end of its file? A big folio may have pages beyond it, if
- * it could not be split. It stays so while the folio is locked and in the file.
+/**
+ * memview_file_pages - how many pages a file has by its size
+ * @mapping: Its.
+ */
+static inline pgoff_t memview_file_pages(const struct address_space *mapping)
+{
+	return DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE);
+}
+
+/**
+ * memview_in_file - is a page before the end of its file?
+ * @mapping: The file's.
+ * @file_pgoff: Page.
+ *
+ * A big folio may have pages beyond it, if it could not be split. It stays so
+ * while the folio is locked and in the file.
  */
 static inline bool memview_in_file(const struct address_space *mapping,
 				   pgoff_t file_pgoff)
 {
-	return file_pgoff < DIV_ROUND_UP(i_size_read(mapping->host), PAGE_SIZE);
+	return file_pgoff < memview_file_pages(mapping);
 }
 
 /**

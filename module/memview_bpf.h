@@ -28,8 +28,18 @@ struct memview {
 	u32 owner_uid;
 };
 
+/**
+ * define MEMVIEW_POLICY_NAME_LEN - room for the name of a policy, and for the
+ * NUL at its end: bytes.
+ */
 #define MEMVIEW_POLICY_NAME_LEN 16
-#define MEMVIEW_POLICY_MAX 64 /* attached at a time */
+
+/**
+ * define MEMVIEW_POLICY_MAX - how many policies can be attached at a time
+ *
+ * Each is asked about each request. A bound of memview's own.
+ */
+#define MEMVIEW_POLICY_MAX 64
 
 /**
  * enum memview_policy_flags - how a policy is asked
@@ -62,8 +72,13 @@ enum memview_policy_op {
  * memview_verdict tells.
  *
  * All programs are optional. All but @mmap may sleep, and may call the kfuncs of
- * memview, also on the view in question: no lock of it is held. The request
- * that is asked about is checked again after that.
+ * memview, also on the view in question: no lock of it is held, but by
+ * ftruncate() the one that keeps other ftruncate()s out. The request that is
+ * asked about is checked again after that.
+ *
+ * It is not loaded, EINVAL, with a flag or a name that is not one, or with an
+ * @mmap that may sleep. It is not attached, E2BIG, beside MEMVIEW_POLICY_MAX
+ * others, nor, EEXIST, if it is already.
  */
 struct memview_policy_ops {
 	/**
@@ -93,8 +108,9 @@ struct memview_policy_ops {
 	int (*mmap)(struct memview *view, u64 offset, u64 size, u32 prot);
 	/**
 	 * @unmap_fd: A span was taken away: by MEMVIEW_UNMAP_FD, an unmap of a
-	 * MEMVIEW_BATCH, a shrinking ftruncate() or bpf_memview_revoke(). Those
-	 * of a batch are told of when all of it is done. Cannot be refused. Cannot call
+	 * MEMVIEW_BATCH, a shrinking ftruncate(), bpf_memview_revoke(), or by the
+	 * end of a control file with MEMVIEW_REVOKE_ON_CLOSE. Those of a batch
+	 * are told of when all of it is done. Cannot be refused. Cannot call
 	 * bpf_memview_revoke(), which would tell it again; a bpf_wq can.
 	 * @offset: Bytes.
 	 * @size: Bytes.
@@ -130,7 +146,7 @@ struct memview_policy_ops {
  * @faults: Clients' faults resolved.
  * @fault_errors: Faults answered by a signal or for want of memory.
  * @changes: Map, unmap, resize and revoke requests done; a batch is one.
- * @zaps: Spans taken out of the clients' page tables.
+ * @zaps: Spans taken out of the clients' page tables, or that nobody had touched.
  * @invalidates: Notifications from sources.
  * @growing: Bytes that are still to be added to @bytes: that batches in flight
  *	give a range to, where none is, as far as policies have been asked. Their

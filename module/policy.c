@@ -466,6 +466,14 @@ static struct bpf_struct_ops bpf_memview_policy_ops = {
 	.owner = THIS_MODULE,
 };
 
+/**
+ * memview_policy_init - tell the BPF core of the policies
+ *
+ * It lets go of them with the module.
+ *
+ * Context: May sleep.
+ * Return: 0 or an errno.
+ */
 int memview_policy_init(void)
 {
 	return register_bpf_struct_ops(&bpf_memview_policy_ops,

@@ -23,9 +23,15 @@ int __memview_ask_get_viewfd(struct memview_view *view);
 int __memview_ask_mmap(struct file *file, struct vm_area_struct *vma);
 void __memview_tell_unmap(struct memview_view *view, u64 offset, u64 size);
 
-/*
- * Call them without locks of the view. They may sleep; memview_ask_mmap() takes
- * no more than an allocation does. Return 0 or the errno for the caller.
+/**
+ * memview_ask_map_fd - may a range of a file go into a view?
+ * @view: View.
+ * @file: What the controller gave.
+ * @info: Request, checked.
+ *
+ * Context: May sleep, and programs may call kfuncs: no lock of the view is held
+ *	that those take.
+ * Return: 0 or the errno for the caller.
  */
 static inline int memview_ask_map_fd(struct memview_view *view,
 				     struct file *file,
@@ -36,6 +42,12 @@ static inline int memview_ask_map_fd(struct memview_view *view,
 	return 0;
 }
 
+/**
+ * memview_ask_get_viewfd - may a view fd be made?
+ * @view: View.
+ *
+ * Context, Return: As memview_ask_map_fd().
+ */
 static inline int memview_ask_get_viewfd(struct memview_view *view)
 {
 	if (static_branch_unlikely(&memview_policies))
@@ -43,6 +55,14 @@ static inline int memview_ask_get_viewfd(struct memview_view *view)
 	return 0;
 }
 
+/**
+ * memview_ask_mmap - may a client map a view?
+ * @file: View fd's file.
+ * @vma: What will be the client's.
+ *
+ * Context: ->mmap. May sleep as an allocation does; the programs may not.
+ * Return: 0 or the errno for the caller, -ENOMEM too.
+ */
 static inline int memview_ask_mmap(struct file *file,
 				   struct vm_area_struct *vma)
 {
@@ -51,6 +71,14 @@ static inline int memview_ask_mmap(struct file *file,
 	return 0;
 }
 
+/**
+ * memview_tell_unmap - a span of a view was taken away
+ * @view: View.
+ * @offset: Bytes.
+ * @size: Bytes.
+ *
+ * Context: As memview_ask_map_fd().
+ */
 static inline void memview_tell_unmap(struct memview_view *view, u64 offset,
 				      u64 size)
 {

@@ -16,6 +16,7 @@ static atomic64_t last_id;
  * memview_registry_add - give a view its ID and let it be found
  * @view: View, complete.
  *
+ * Context: May sleep.
  * Return: 0 or -ENOMEM.
  */
 int memview_registry_add(struct memview_view *view)
@@ -24,6 +25,12 @@ int memview_registry_add(struct memview_view *view)
 	return xa_err(xa_store(&views, view->bpf.id, view, GFP_KERNEL_ACCOUNT));
 }
 
+/**
+ * memview_registry_del - let a view be found no more
+ * @view: View. Who has found it keeps it.
+ *
+ * Context: May sleep.
+ */
 void memview_registry_del(struct memview_view *view)
 {
 	xa_erase(&views, view->bpf.id);
@@ -93,7 +100,13 @@ void memview_unref(struct memview_view *view)
 		call_rcu(&view->rcu, free_view);
 }
 
-/* The counters, summed up over the CPUs. */
+/**
+ * memview_sum_stats - the counters of a view, summed up over the CPUs
+ * @view: View.
+ *
+ * Context: Any. What counts meanwhile may be in the sum, or not.
+ * Return: Sums of the counters alone: nothing else of it is set.
+ */
 struct memview_stats memview_sum_stats(struct memview_view *view)
 {
 	struct memview_stats sum = {};

@@ -366,7 +366,13 @@ struct memview_source *memview_source_adopt(struct memview_source *source)
 	return source;
 }
 
-/* A range is about to enter the layout: truncation must find it there. */
+/**
+ * memview_source_add_range - a range is about to enter the layout
+ * @source: Its source. The caller holds the view's change_lock.
+ * @range: Range: truncation must find it from here on.
+ *
+ * Context: May sleep. Takes the source's ranges_lock.
+ */
 void memview_source_add_range(struct memview_source *source,
 			      struct memview_range *range)
 {
@@ -374,7 +380,15 @@ void memview_source_add_range(struct memview_source *source,
 	memview_watch_add(source, range);
 }
 
-/* A range has left the layout, or did not get in. */
+/**
+ * memview_source_del_range - a range has left the layout, or did not get in
+ * @source: Its source; goes, if this was the last. The caller holds the view's
+ *	change_lock.
+ * @range: Range. It owns its reference of the source still.
+ *
+ * Context: May sleep. Takes the source's ranges_lock, and if it goes the i_mmap
+ *	lock of its file.
+ */
 void memview_source_del_range(struct memview_source *source,
 			      struct memview_range *range)
 {

@@ -288,7 +288,10 @@ TRACE_EVENT(memview_fault,
 		  show_memview_kind(__entry->kind), __entry->latency)
 );
 
-/* Pages were taken from all clients' page tables; @time is what it took. */
+/*
+ * Pages were taken from all clients' page tables, or nobody had touched them; @time
+ * is what it took.
+ */
 TRACE_EVENT(memview_zap,
 	TP_PROTO(struct memview *view, pgoff_t first, pgoff_t last,
 		 enum memview_cause cause, u64 time),

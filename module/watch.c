@@ -45,6 +45,12 @@ static inline unsigned long range_last(struct memview_range *range)
 INTERVAL_TREE_DEFINE(struct memview_range, rb, unsigned long, subtree_last,
 		     range_start, range_last, static, ranges)
 
+/**
+ * memview_watch_init - have what all watches share
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM.
+ */
 int memview_watch_init(void)
 {
 	/* Two pages, as page table isolation has them. */
@@ -52,12 +58,24 @@ int memview_watch_init(void)
 	return empty_pgd ? 0 : -ENOMEM;
 }
 
+/**
+ * memview_watch_exit - undo memview_watch_init(), when no source is left
+ *
+ * Context: Any.
+ */
 void memview_watch_exit(void)
 {
 	free_pages((unsigned long)empty_pgd, 1);
 }
 
-/* The size of a source: its mm ends in a mask of the CPUs that use it. */
+/**
+ * memview_watch_size - how much memory a source takes
+ *
+ * Its mm ends in a mask of the CPUs that use it.
+ *
+ * Context: Any.
+ * Return: Bytes.
+ */
 size_t memview_watch_size(void)
 {
 	return offsetof(struct memview_source, mm) + sizeof(struct mm_struct) +
@@ -153,6 +171,8 @@ static void prepare_mm(struct mm_struct *mm)
 /**
  * memview_watch_prepare - set up what a watch needs, all zeroes before
  * @source: Source whose VMA has not been filled in yet.
+ *
+ * Context: Any.
  */
 void memview_watch_prepare(struct memview_source *source)
 {
@@ -229,7 +249,13 @@ void memview_watch_settle(struct memview_source *source)
 	i_mmap_unlock_write(mapping);
 }
 
-/* From here on the pages of the range are heard of. */
+/**
+ * memview_watch_add - hear of the pages of a range, from here on
+ * @source: Source, watched.
+ * @range: Range of it.
+ *
+ * Context: May sleep. Takes the source's ranges_lock.
+ */
 void memview_watch_add(struct memview_source *source,
 		       struct memview_range *range)
 {
@@ -238,6 +264,13 @@ void memview_watch_add(struct memview_source *source,
 	up_write(&source->ranges_lock);
 }
 
+/**
+ * memview_watch_del - hear of them no more
+ * @source: Source.
+ * @range: Range that memview_watch_add() has had.
+ *
+ * Context: May sleep. Takes the source's ranges_lock.
+ */
 void memview_watch_del(struct memview_source *source,
 		       struct memview_range *range)
 {

@@ -104,6 +104,13 @@ bool memview_lock_clients(struct memview_view *view,
 	return locked;
 }
 
+/**
+ * memview_unlock_clients - undo memview_lock_clients()
+ * @view: View.
+ * @locked: What that returned.
+ *
+ * Context: Any.
+ */
 void memview_unlock_clients(struct memview_view *view, bool locked)
 {
 	if (locked)
