@@ -90,11 +90,8 @@ static void read_until_stopped(struct reader *reader, char *mem)
 {
 	int last[PAGES] = { 0 };
 	unsigned int page;
-	cpu_set_t cpus;
 
-	CPU_ZERO(&cpus);
-	CPU_SET(sysconf(_SC_NPROCESSORS_ONLN) - 1, &cpus);
-	sched_setaffinity(0, sizeof(cpus), &cpus);
+	run_on_cpu(sysconf(_SC_NPROCESSORS_ONLN) - 1);
 	while (!reader->stop)
 		for (page = 0; page < PAGES; page++)
 			read_page(reader, mem, page, last);

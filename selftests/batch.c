@@ -232,26 +232,13 @@ static void fill(struct __test_metadata *_metadata, FIXTURE_DATA(batch) *self)
 	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_POPULATE_READ));
 }
 
-static unsigned int count_mapped(FIXTURE_DATA(batch) *self)
-{
-	unsigned int page, n = 0;
-	uint64_t entry;
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-
-	for (page = 0; page < PAGES; page++)
-		if (pread(fd, &entry, 8, ((uintptr_t)self->mem / PAGE + page) * 8) == 8)
-			n += entry >> 63;
-	close(fd);
-	return n;
-}
-
 static void expect_zaps(struct __test_metadata *_metadata, FIXTURE_DATA(batch) *self,
 			unsigned int zaps, unsigned int gone)
 {
 	struct view_info info;
 
 	submit(_metadata, self);
-	EXPECT_EQ(PAGES - gone, count_mapped(self));
+	EXPECT_EQ(PAGES - gone, count_mapped(self->mem, PAGES));
 	ASSERT_EQ(0, view_info(self->control, &info));
 	EXPECT_EQ(zaps, info.zaps - self->before.zaps);
 	EXPECT_EQ(1, info.changes - self->before.changes);
@@ -299,7 +286,7 @@ TEST_F(batch, zaps_over_what_was_empty)
 	add_map(self, 56, 4, 1, 0, MAP_R);
 	add_unmap(self, 60, 1);
 	submit(_metadata, self);
-	EXPECT_EQ(PAGES - 12, count_mapped(self));
+	EXPECT_EQ(PAGES - 12, count_mapped(self->mem, PAGES));
 	ASSERT_EQ(0, view_info(self->control, &info));
 	EXPECT_EQ(1, info.zaps - self->before.zaps);
 	EXPECT_LAYOUT(&self->model, self->control, self->mem);

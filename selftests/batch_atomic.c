@@ -79,15 +79,6 @@ FIXTURE_TEARDOWN(batch_atomic)
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
 
-static void run_on_cpu(int cpu)
-{
-	cpu_set_t cpus;
-
-	CPU_ZERO(&cpus);
-	CPU_SET(cpu, &cpus);
-	sched_setaffinity(0, sizeof(cpus), &cpus);
-}
-
 /* Which generation does a place show? -1 if it cannot be told. */
 static int look(struct reader *reader, const char *at)
 {

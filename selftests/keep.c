@@ -17,7 +17,6 @@ FIXTURE(keep)
 	int memfd;
 	int control;
 	char *mem;
-	int pagemap;
 	struct view_info before;
 };
 
@@ -30,26 +29,11 @@ FIXTURE_SETUP(keep)
 	ASSERT_LE(0, self->control);
 	self->mem = view_mmap(view_get_fd(self->control), SIZE, PROT_RW | PROT_EXEC, 0);
 	ASSERT_NE(MAP_FAILED, self->mem);
-	self->pagemap = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	ASSERT_LE(0, self->pagemap);
 }
 
 FIXTURE_TEARDOWN(keep)
 {
 	EXPECT_KLOG_CLEAN(&self->klog);
-}
-
-static unsigned int count_mapped(FIXTURE_DATA(keep) *self)
-{
-	uint64_t entries[PAGES] = {};
-	unsigned int i, n = 0;
-
-	if (pread(self->pagemap, entries, sizeof(entries),
-		  (uintptr_t)self->mem / PAGE * sizeof(*entries)) != sizeof(entries))
-		abort();
-	for (i = 0; i < PAGES; i++)
-		n += entries[i] >> 63;
-	return n;
 }
 
 /* Map the file with these flags, and have all its pages mapped. */
@@ -71,7 +55,7 @@ static int change(FIXTURE_DATA(keep) *self, int fd, uint64_t fd_offset, uint64_t
 	int err = view_map(self->control, fd, fd_offset, size, offset, flags) ?:
 		  view_info(self->control, &after);
 
-	*left = count_mapped(self);
+	*left = count_mapped(self->mem, PAGES);
 	*zaps = after.zaps - self->before.zaps;
 	return err;
 }
@@ -131,7 +115,7 @@ TEST_F(keep, write_is_allowed)
 	/* The source that the pages came by is gone, and its watch with it. */
 	ASSERT_EQ(0, fallocate(self->memfd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
 			       2 * PAGE, PAGE));
-	EXPECT_EQ(PAGES - 1, count_mapped(self));
+	EXPECT_EQ(PAGES - 1, count_mapped(self->mem, PAGES));
 	ASSERT_EQ(0, probe_read(self->mem + 2 * PAGE, &word));
 	EXPECT_EQ(0, word);
 }
@@ -167,7 +151,7 @@ TEST_F(keep, some_other_pages)
 	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, SIZE, 0, MAP_R));
 	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, PAGE, 9 * PAGE, MAP_R));
 	madvise(self->mem, SIZE, MADV_POPULATE_READ);
-	ASSERT_EQ(PAGES, count_mapped(self));
+	ASSERT_EQ(PAGES, count_mapped(self->mem, PAGES));
 	ASSERT_EQ(0, view_info(self->control, &self->before));
 	EXPECT_ZAPPED(PAGES - 1, self->memfd, 0, SIZE - PAGE, 0, MAP_R);
 }

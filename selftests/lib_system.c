@@ -6,6 +6,7 @@
 #define MEMVIEW_TEST_NO_HARNESS
 #include "memview_test.h"
 
+#include <sched.h>
 #include <setjmp.h>
 
 /* ---- Accesses that may fault ---- */
@@ -257,6 +258,65 @@ uint64_t random_next(uint64_t *state)
 	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9ULL;
 	z = (z ^ z >> 27) * 0x94d049bb133111ebULL;
 	return z ^ z >> 31;
+}
+
+int run_on_cpu(int cpu)
+{
+	cpu_set_t cpus;
+
+	CPU_ZERO(&cpus);
+	CPU_SET(cpu, &cpus);
+	return sched_setaffinity(0, sizeof(cpus), &cpus) ? -errno : 0;
+}
+
+static void *ready_main(void *arg)
+{
+	struct ready *ready = arg;
+
+	if (ready->cpu >= 0)
+		run_on_cpu(ready->cpu);
+	ready->tid = gettid();
+	while (!ready->begin)
+		sched_yield();
+	ready->work(ready->arg);
+	ready->done = true;
+	return NULL;
+}
+
+int ready_start(struct ready *ready, void (*work)(void *arg), void *arg, int cpu)
+{
+	int err;
+
+	*ready = (struct ready){ .work = work, .arg = arg, .cpu = cpu };
+	err = -pthread_create(&ready->thread, NULL, ready_main, ready);
+	while (!err && !ready->tid)
+		sched_yield();
+	return err;
+}
+
+void ready_begin(struct ready *ready)
+{
+	ready->begin = true;
+}
+
+void ready_join(struct ready *ready)
+{
+	pthread_join(ready->thread, NULL);
+}
+
+unsigned int count_mapped(const char *addr, unsigned int n)
+{
+	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
+	unsigned int i, mapped = 0;
+	uint64_t entry;
+
+	for (i = 0; i < n; i++) {
+		if (pread(fd, &entry, 8, ((uintptr_t)addr / PAGE + i) * 8) != 8)
+			abort();
+		mapped += entry >> 63;
+	}
+	close(fd);
+	return mapped;
 }
 
 unsigned int scaled(unsigned int n)

@@ -336,6 +336,10 @@ void sleep_ms(unsigned int ms);
  */
 uint64_t random_seed(void);
 uint64_t random_next(uint64_t *state);
+/* The calling thread, from now on. 0 or -errno. */
+int run_on_cpu(int cpu);
+/* How many of @n pages have a PTE? Without a touch. */
+unsigned int count_mapped(const char *addr, unsigned int n);
 /* @n rounds, fewer ($MEMVIEW_TEST_SCALE per cent) on a slow kernel. */
 unsigned int scaled(unsigned int n);
 /* How many times as long to wait for something: 1, or more where loops are shorter. */
@@ -350,6 +354,26 @@ unsigned int slowness(void);
 		sleep_ms(1);						\
 	!!(condition);							\
 })
+
+/*
+ * A thread that is there before its work begins: what a test holds up may keep
+ * new ones from starting, since they map a stack.
+ */
+struct ready {
+	void (*work)(void *arg);
+	void *arg;
+	int cpu;
+	_Atomic int tid;
+	_Atomic bool begin, done;
+	pthread_t thread;
+};
+
+/* On @cpu, or on any if it is negative. 0, and @tid is set; or -errno. */
+int ready_start(struct ready *ready, void (*work)(void *arg), void *arg, int cpu);
+void ready_begin(struct ready *ready);
+/* Wait for the end of its work. It must have been told to begin. */
+void ready_join(struct ready *ready);
+
 /* Load the kernel module @name if it is not there; 0 or -ENODEV. */
 int load_module(const char *name);
 /* This module, from the file that lies beside the tests: its fd, ... */

@@ -64,15 +64,6 @@ struct upgrader {
 	_Atomic uint64_t reads, writes, refused;
 };
 
-static void pin_to(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	sched_setaffinity(0, sizeof(set), &set);
-}
-
 /*
  * The reader wakes up every now and then and takes the CPU from the writer,
  * which loses it where the kernel gives way: before it sleeps for a lock.
@@ -82,7 +73,7 @@ static void *upgrade_reader(void *arg)
 	struct upgrader *u = arg;
 	uint64_t value, end;
 
-	pin_to(0);
+	run_on_cpu(0);
 	while (!atomic_load(&u->stop)) {
 		end = now_ns() + 300000;
 		while (now_ns() < end)
@@ -103,7 +94,7 @@ static void *upgrade_writer(void *arg)
 	struct upgrader *u = arg;
 	uint64_t value;
 
-	pin_to(0);
+	run_on_cpu(0);
 	sched_setscheduler(0, SCHED_IDLE, &param);
 	while (!atomic_load(&u->stop)) {
 		probe_read(&u->view->slot, &value);
@@ -129,7 +120,7 @@ TEST_F(revoke_narrow, upgrade_against_read)
 	pthread_t reader, writer;
 
 	TH_LOG("seed %ju", (uintmax_t)seed);
-	pin_to(1);
+	run_on_cpu(1);
 	ASSERT_EQ(0, pthread_create(&reader, NULL, upgrade_reader, &u));
 	ASSERT_EQ(0, pthread_create(&writer, NULL, upgrade_writer, &u));
 	end = now_ns() + 60000000000ULL;

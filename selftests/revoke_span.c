@@ -59,15 +59,6 @@ FIXTURE_VARIANT_ADD(revoke_span, truncate) {
 	.second = TRUNCATE,
 };
 
-static int pin_to(int cpu)
-{
-	cpu_set_t set;
-
-	CPU_ZERO(&set);
-	CPU_SET(cpu, &set);
-	return sched_setaffinity(0, sizeof(set), &set) ? -errno : 0;
-}
-
 /* ---- The client ---- */
 
 static void use_last(char *const *mem, struct span_shared *shared)
@@ -128,7 +119,7 @@ static int span_client(int viewfd, struct span_shared *shared)
 		if (mem[i] == MAP_FAILED)
 			return 1;
 	}
-	if (pin_to(0))
+	if (run_on_cpu(0))
 		return 2;
 	while (!atomic_load(&shared->stop)) {
 		round = atomic_load(&shared->populate);
@@ -151,7 +142,7 @@ static void *first_thread(void *arg)
 	struct sched_param param = { 0 };
 	int round = 0, go;
 
-	if (pin_to(0) || sched_setscheduler(0, SCHED_IDLE, &param)) {
+	if (run_on_cpu(0) || sched_setscheduler(0, SCHED_IDLE, &param)) {
 		self->err = -errno;
 		return NULL;
 	}
@@ -196,7 +187,7 @@ FIXTURE_SETUP(revoke_span)
 	ASSERT_LE(0, self->client);
 	if (!self->client)
 		_exit(span_client(self->viewfd, self->shared));
-	ASSERT_EQ(0, pin_to(1));
+	ASSERT_EQ(0, run_on_cpu(1));
 	ASSERT_EQ(0, pthread_create(&self->thread, NULL, first_thread, self));
 }
 

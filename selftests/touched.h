@@ -121,22 +121,6 @@ static inline int touch(enum touch how, char *addr)
 	return -EINVAL;
 }
 
-/* How many of @n pages have a PTE. */
-static inline unsigned int count_mapped(const char *addr, unsigned int n)
-{
-	int fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);
-	unsigned int i, mapped = 0;
-	uint64_t entry;
-
-	for (i = 0; i < n; i++) {
-		if (pread(fd, &entry, 8, ((uintptr_t)addr / PAGE + i) * 8) != 8)
-			abort();
-		mapped += entry >> 63;
-	}
-	close(fd);
-	return mapped;
-}
-
 /* From the source to the same place, [first, last). */
 static inline int map_same(FIXTURE_DATA(touched) *self, unsigned int first, unsigned int last,
 		    uint32_t flags)
