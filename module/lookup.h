@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
- * Which range serves a fault, and what it allows.
+ * Which range serves a fault, what it allows, and how its pages are inserted.
  *
  * Each fault does this. As functions of their own these took some 35
  * instructions more, of 2,600 to 3,500.
@@ -16,7 +16,13 @@
 static_assert(MEMVIEW_MAP_WRITE == VM_WRITE);
 static_assert(MEMVIEW_MAP_EXEC == VM_EXEC);
 
-/* What the client may do: its mapping's protection and the range's flags. */
+/**
+ * memview_allowed - what a client may do
+ * @vma: Its mapping.
+ * @range: What is there.
+ *
+ * Return: The mapping's flags without those that the range forbids.
+ */
 static inline vm_flags_t memview_allowed(const struct vm_area_struct *vma,
 					 const struct memview_range *range)
 {
@@ -24,6 +30,13 @@ static inline vm_flags_t memview_allowed(const struct vm_area_struct *vma,
 	       (range->flags | ~(vm_flags_t)(VM_WRITE | VM_EXEC));
 }
 
+/**
+ * memview_forbids - does a range forbid the access of a fault?
+ * @vmf: The client's fault.
+ * @range: What is there.
+ *
+ * Return: Whether the client's mapping or the range does.
+ */
 static inline bool memview_forbids(const struct vm_fault *vmf,
 				   const struct memview_range *range)
 {
@@ -34,6 +47,37 @@ static inline bool memview_forbids(const struct vm_fault *vmf,
 	if (vmf->flags & FAULT_FLAG_INSTRUCTION)
 		needs |= VM_EXEC;
 	return needs & ~memview_allowed(vmf->vma, range);
+}
+
+/**
+ * memview_is_tracked - does somebody track which pages a client writes to?
+ * @vma: Its mapping.
+ *
+ * By their soft-dirty bits (/proc/PID/clear_refs). A VMA has the flag until they
+ * begin.
+ */
+static inline bool memview_is_tracked(const struct vm_area_struct *vma)
+{
+	return IS_ENABLED(CONFIG_MEM_SOFT_DIRTY) &&
+	       !(vma->vm_flags & VM_SOFTDIRTY);
+}
+
+/**
+ * memview_may_map_cached - may what is cached be mapped, the source not asked?
+ * @source: Source.
+ * @vmf: The client's fault.
+ *
+ * Not for a write where it is mapped already, and is to become writable; nor
+ * where each page that is written to is to be known.
+ */
+static inline bool memview_may_map_cached(const struct memview_source *source,
+					  const struct vm_fault *vmf)
+{
+	if (vmf->flags & FAULT_FLAG_WRITE)
+		return source->cached_writable &&
+		       !(vmf->flags & FAULT_FLAG_MKWRITE) &&
+		       !memview_is_tracked(vmf->vma);
+	return true;
 }
 
 /**

@@ -433,30 +433,6 @@ void memview_was_asked(struct memview_view *view, const struct vm_fault *vmf,
 struct page *memview_cached_page(const struct memview_range *range,
 				 const struct vm_fault *vmf);
 
-/*
- * Does somebody track which pages a client writes to, by their soft-dirty bits
- * (/proc/PID/clear_refs)? A VMA has the flag until they begin.
- */
-static inline bool memview_is_tracked(const struct vm_area_struct *vma)
-{
-	return IS_ENABLED(CONFIG_MEM_SOFT_DIRTY) &&
-	       !(vma->vm_flags & VM_SOFTDIRTY);
-}
-
-/*
- * Can what is cached be mapped without asking the source? Not where it is mapped
- * already, and is to become writable; nor where each such page is to be known.
- */
-static inline bool memview_may_map_cached(const struct memview_source *source,
-					  const struct vm_fault *vmf)
-{
-	if (vmf->flags & FAULT_FLAG_WRITE)
-		return source->cached_writable &&
-		       !(vmf->flags & FAULT_FLAG_MKWRITE) &&
-		       !memview_is_tracked(vmf->vma);
-	return true;
-}
-
 /* huge.c */
 vm_fault_t memview_map_huge(const struct memview_met *met,
 			    const struct vm_fault *vmf);
