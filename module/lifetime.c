@@ -55,7 +55,11 @@ struct memview_view *memview_view_create(struct inode *inode)
 	refcount_set(&view->refs, 1);
 	mutex_init(&view->change_lock);
 	memview_layout_init(&view->layout);
-	INIT_LIST_HEAD(&view->sources);
+	view->sources_by_file = RB_ROOT;
+	view->sources_by_cache = RB_ROOT;
+	view->clients = RB_ROOT;
+	INIT_LIST_HEAD(&view->client_list);
+	spin_lock_init(&view->clients_lock);
 	set_owner(view);
 	err = memview_registry_add(view);
 	if (err) {

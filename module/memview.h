@@ -11,8 +11,8 @@
  * Who owns what. Each open file of a view (control file, view fds; mappings
  * hold those) owns a reference of the view, which dies with the last one. The
  * layout owns one reference of each range object that it shows, a fault in
- * flight another. A range owns a reference of its source. The view's source
- * list owns one of each source that has ranges.
+ * flight another. A range owns a reference of its source. The view owns one of
+ * each source that has ranges.
  *
  * Lock order, outermost first:
  *
@@ -38,6 +38,7 @@
 #include <linux/mm.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mutex.h>
+#include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
 #include <linux/workqueue.h>
@@ -164,9 +165,10 @@ struct memview_layout {
 
 /**
  * struct memview_source - a file that backs ranges of one view
- * @view: Whose source this is; valid while on the list of sources.
- * @list: In view->sources, under view->change_lock.
- * @refs: One of the list, one per range.
+ * @view: Whose source this is; valid while among its sources.
+ * @by_file: In view->sources_by_file, by @user_file.
+ * @by_cache: In view->sources_by_cache, by the page cache and who opened it.
+ * @refs: One of the view's, one per range.
  * @nr_ranges: Ranges in the layout, or about to be, under view->change_lock.
  * @user_file: What the controller gave; a reference is owned.
  * @vma: As the file's ->mmap left it: its vm_file is where pages come from (of
@@ -180,14 +182,17 @@ struct memview_layout {
  * @writable: Ranges may be writable: the file's i_mmap_writable is held.
  * @ranges_lock: Guards @ranges.
  * @ranges: Interval tree of range objects by page of the source.
- * @work: Closes the files, where that may wait.
+ * @work: Closes the files, where that may wait...
+ * @closing: ...for the others on the same file system; or behind the first...
+ * @behind: ...of which these are.
  * @notifier: Calls back when the file's pages are to be unmapped.
  * @mm: What @vma belongs to: an mm without a page table. Last member, its
  *	CPU mask follows.
  */
 struct memview_source {
 	struct memview_view *view;
-	struct list_head list;
+	struct rb_node by_file;
+	struct rb_node by_cache;
 	refcount_t refs;
 	unsigned long nr_ranges;
 	struct file *user_file;
@@ -199,6 +204,8 @@ struct memview_source {
 	struct rw_semaphore ranges_lock;
 	struct rb_root_cached ranges;
 	struct work_struct work;
+	struct list_head closing;
+	struct list_head behind;
 	struct mmu_interval_notifier notifier;
 	struct mm_struct mm;
 };
@@ -255,11 +262,17 @@ struct memview_stats {
  * @change_lock: Serialises changes, from their checks to the end of their
  *	zap: nobody may find a page gone that another's zap has yet to reach.
  * @layout: Ranges.
- * @sources: The files behind them. Under @change_lock.
+ * @sources_by_file: The files behind them, as given. Under @change_lock.
+ * @sources_by_cache: The same, by what their pages are in. Likewise.
  * @size: Bytes; the inode's size is the same. Under @change_lock.
  * @flags: Of enum memview_flags.
  * @dead: Set under @change_lock: no change may come any more.
  * @mappings: VMAs.
+ * @clients: The mms that have them, see vma.c.
+ * @client_list: The same, in the order that they came.
+ * @clients_lock: Guards @clients and @client_list.
+ * @huge: A huge page may be mapped, or has been once. Set by a fault under the
+ *	layout's lock, before.
  * @growing: Pages that batches in flight give a range to that had none, as far
  *	as policies have been asked.
  * @waiting: How many want the i_mmap lock of @inode, and may not wait in line.
@@ -274,11 +287,16 @@ struct memview_view {
 	struct file *device;
 	struct mutex change_lock;
 	struct memview_layout layout;
-	struct list_head sources;
+	struct rb_root sources_by_file;
+	struct rb_root sources_by_cache;
 	loff_t size;
 	u32 flags;
 	bool dead;
 	atomic_long_t mappings;
+	struct rb_root clients;
+	struct list_head client_list;
+	spinlock_t clients_lock;
+	bool huge;
 	atomic_long_t growing;
 	atomic_t waiting;
 	struct memview_stats __percpu *stats;
@@ -385,16 +403,18 @@ struct memview_range *memview_range_alloc(struct memview_source *source,
 					  pgoff_t file_first, u32 flags);
 void memview_range_put(struct memview_range *range);
 
-/* source.c */
+/* close.c */
 int memview_source_init(void);
 void memview_source_exit(void);
+void memview_source_put(struct memview_source *source);
+
+/* source.c */
 enum memview_source_kind memview_source_kind(struct file *file);
 struct memview_source *memview_source_find(struct memview_view *view,
 					   struct file *file, u32 flags);
 struct memview_source *memview_source_create(struct memview_view *view,
 					     struct file *file, u32 flags);
 struct memview_source *memview_source_adopt(struct memview_source *source);
-void memview_source_put(struct memview_source *source);
 void memview_source_add_range(struct memview_source *source,
 			      struct memview_range *range);
 void memview_source_del_range(struct memview_source *source,

@@ -16,6 +16,7 @@
 #include <linux/magic.h>
 #include <linux/mount.h>
 #include <linux/pagemap.h>
+#include <linux/rbtree.h>
 #include <linux/shmem_fs.h>
 #include <linux/slab.h>
 #include <linux/swap.h>
@@ -207,91 +208,102 @@ put_files:
 	return ERR_PTR(err);
 }
 
-static struct workqueue_struct *close_queue;
-
-int memview_source_init(void)
-{
-	close_queue = alloc_workqueue("memview", WQ_UNBOUND, 0);
-	return close_queue ? 0 : -ENOMEM;
-}
-
-/* Waits until all files are closed. */
-void memview_source_exit(void)
-{
-	destroy_workqueue(close_queue);
-}
-
-static void close_files(struct memview_source *source)
-{
-	fput(source->vma.vm_file);
-	fput(source->user_file);
-	kfree(source);
-}
-
-static void close_slowly(struct work_struct *work)
-{
-	struct memview_source *source =
-		container_of(work, struct memview_source, work);
-
-	source->vma.vm_ops->close(&source->vma);
-	close_files(source);
-}
-
-/**
- * memview_source_put - give a reference back
- * @source: With the last one its files are closed. It is unlinked already.
- *
- * A ->close may wait for whoever serves the file: FUSE writes back in it. No
- * change waits for that, nor a fault.
- *
- * Context: May sleep.
- */
-void memview_source_put(struct memview_source *source)
-{
-	if (!refcount_dec_and_test(&source->refs))
-		return;
-	if (!source->vma.vm_ops->close) {
-		close_files(source);
-		return;
-	}
-	INIT_WORK(&source->work, close_slowly);
-	queue_work(close_queue, &source->work);
-}
-
 static void release_writable(struct memview_source *source)
 {
 	if (source->writable)
 		mapping_unmap_writable(source->user_file->f_mapping);
 }
 
+/* ---- The sources of a view: twice in order, for there may be many ---- */
+
+static int compare(const void *a, const void *b)
+{
+	if (a == b)
+		return 0;
+	return a < b ? -1 : 1;
+}
+
+/* What the controller gave, and what for. */
+struct given {
+	const struct file *file;
+	bool writable;
+};
+
+static int compare_given(const void *key, const struct rb_node *node)
+{
+	const struct memview_source *source =
+		rb_entry(node, struct memview_source, by_file);
+	const struct given *given = key;
+
+	return compare(given->file, source->user_file) ?:
+		       (int)given->writable - source->writable;
+}
+
+static int compare_file(struct rb_node *node, const struct rb_node *other)
+{
+	const struct memview_source *source =
+		rb_entry(node, struct memview_source, by_file);
+	const struct given given = { source->user_file, source->writable };
+
+	return compare_given(&given, other);
+}
+
 /*
  * Two opens of one file are one source, if the same page cache serves both
  * and the same credentials opened them.
  */
+static int compare_source(const void *key, const struct rb_node *node)
+{
+	const struct memview_source *a = key;
+	const struct memview_source *b =
+		rb_entry(node, struct memview_source, by_cache);
+
+	return compare(a->vma.vm_file->f_mapping, b->vma.vm_file->f_mapping) ?:
+		       compare(a->user_file->f_op, b->user_file->f_op)	     ?:
+		       compare(a->user_file->f_cred, b->user_file->f_cred)   ?:
+		       (int)a->writable - b->writable;
+}
+
+static int compare_cache(struct rb_node *node, const struct rb_node *other)
+{
+	return compare_source(rb_entry(node, struct memview_source, by_cache),
+			      other);
+}
+
+static struct memview_source *find_file(struct memview_view *view,
+					const struct file *file, bool writable)
+{
+	const struct given given = { file, writable };
+	struct rb_node *node =
+		rb_find(&given, &view->sources_by_file, compare_given);
+
+	return node ? rb_entry(node, struct memview_source, by_file) : NULL;
+}
+
+/* Another thread may have brought the same file, or another open of it. */
 static struct memview_source *find_twin(struct memview_view *view,
 					const struct memview_source *new)
 {
 	struct memview_source *source;
+	struct rb_node *node;
 
-	list_for_each_entry(source, &view->sources, list)
-		if (source->writable == new->writable &&
-		    source->vma.vm_file->f_mapping ==
-			    new->vma.vm_file->f_mapping &&
-		    source->user_file->f_op == new->user_file->f_op &&
-		    source->user_file->f_cred == new->user_file->f_cred)
-			return source;
-	return NULL;
+	source = find_file(view, new->user_file, new->writable);
+	if (source)
+		return source;
+	node = rb_find(new, &view->sources_by_cache, compare_source);
+	return node ? rb_entry(node, struct memview_source, by_cache) : NULL;
 }
 
-static struct memview_source *find_same_file(struct memview_view *view,
-					     struct file *file, bool writable)
+static void add_source(struct memview_view *view, struct memview_source *source)
 {
-	struct memview_source *source;
+	rb_find_add(&source->by_file, &view->sources_by_file, compare_file);
+	rb_find_add(&source->by_cache, &view->sources_by_cache, compare_cache);
+}
 
-	list_for_each_entry(source, &view->sources, list)
-		if (source->user_file == file && source->writable == writable)
-			return source;
-	return NULL;
+static void del_source(struct memview_view *view, struct memview_source *source)
+{
+	rb_erase(&source->by_file, &view->sources_by_file);
+	rb_erase(&source->by_cache, &view->sources_by_cache);
 }
 
 /**
@@ -317,7 +329,7 @@ struct memview_source *memview_source_find(struct memview_view *view,
 	err = check_access(file, flags);
 	if (err)
 		return ERR_PTR(err);
-	source = find_same_file(view, file, writable);
+	source = find_file(view, file, writable);
 	if (source && writable && is_write_sealed(file))
 		return ERR_PTR(-EPERM);
 	if (source)
@@ -336,8 +348,7 @@ static void discard(struct memview_source *source)
  * @source: From memview_source_create(); owned by this function. The caller
  *	holds its view's change_lock.
  *
- * Without a range it stays on the view's list until
- * memview_source_detach_unused().
+ * Without a range it stays the view's until memview_source_detach_unused().
  *
  * Context: May sleep.
  * Return: It, or the same file's that came first, with a reference for a range;
@@ -361,7 +372,7 @@ struct memview_source *memview_source_adopt(struct memview_source *source)
 		discard(source);
 		return ERR_PTR(err);
 	}
-	list_add(&source->list, &view->sources);
+	add_source(view, source);
 	refcount_inc(&source->refs);
 	return source;
 }
@@ -410,7 +421,7 @@ void memview_source_detach_unused(struct memview_source *source)
 {
 	if (source->nr_ranges)
 		return;
-	list_del(&source->list);
+	del_source(source->view, source);
 	memview_watch_stop(source);
 	release_writable(source);
 	memview_source_put(source);

@@ -6,6 +6,7 @@
  */
 #include "revoke_fuse.h"
 
+#include <sys/mount.h>
 #include <sys/prctl.h>
 
 #define VIEW_PAGES	(2 * SLOW_PAGES) /* the slow file, then a memfd */
@@ -370,6 +371,50 @@ TEST_F(revoke_slow, others_go_on)
 	EXPECT_EQ(0, client_stop(&other));
 	EXPECT_TRUE(is_in_wait(self->client.pid));
 	alarm(0);
+}
+
+/* ---- Another server's file ---- */
+
+enum { STUCK = 1100 }; /* more than the kernel has workers for a queue */
+
+/* Let a view have a file for a moment, so that it has to be closed. */
+static int have_and_close(int fd)
+{
+	int control = view_create(PAGE), err;
+
+	if (control < 0)
+		return control;
+	err = view_map(control, fd, 0, PAGE, 0, MAP_RW);
+	close(control);
+	return err;
+}
+
+/* Catches: files that nobody lets go of, for a server that does not answer others. */
+TEST(hanging_server_keeps_no_other_file)
+{
+	struct slow_fs hanging, other;
+	struct klog klog;
+	char *mem;
+	int i;
+
+	ASSERT_EQ(0, klog_start(&klog));
+	if (slow_fs_start(&hanging) || slow_fs_start(&other))
+		SKIP(return, "missing: /dev/fuse");
+	mem = mmap(NULL, PAGE, PROT_RW, MAP_SHARED, hanging.fd, 0);
+	ASSERT_NE(MAP_FAILED, mem);
+	ASSERT_EQ(0, probe_write(mem, 1));
+	hanging.shared->hold_writes = 1;
+	for (i = 0; i < STUCK; i++)
+		ASSERT_EQ(0, have_and_close(hanging.fd));
+	ASSERT_EQ(0, have_and_close(other.fd));
+	close(other.fd);
+	other.fd = -1;
+	EXPECT_TRUE(WAIT_FOR(!umount(other.dir) || errno == EINVAL, 10000));
+	hanging.shared->hold_writes = 0;
+	munmap(mem, PAGE);
+	slow_fs_stop(&hanging);
+	slow_fs_stop(&other);
+	EXPECT_KLOG_CLEAN(&klog);
 }
 
 TEST_HARNESS_MAIN
