@@ -12,9 +12,10 @@
  * How far to go: as far as it pays, by what the last fault on this CPU did. One
  * that goes on where that ended, up or down, takes twice as much, up to a page
  * table. A read out of the blue takes the aligned span of the core's default, a
- * write its page: so does a file's own mapping. Where the cache had nothing, and
- * the source brought the one page that it was asked for, the next page is
- * expected to be missing as well: the source is asked at once.
+ * write its page: so does a file's own mapping. But where little of the file is
+ * cached, a read takes its page, too. Where the cache had nothing, and the source
+ * brought the one page that it was asked for, the next page is expected to be
+ * missing as well: the source is asked at once.
  *
  * For one page there is a shorter way than filemap_map_pages().
  */
@@ -101,7 +102,7 @@ static void choose_way(const struct memview_stride *stride,
 
 /*
  * The span to map, within the page table, the VMA, and what was met. The
- * source's end is for filemap_map_pages().
+ * source's end is for map_span().
  */
 static struct span choose_span(const struct memview_stride *stride,
 			       const struct memview_met *met,
@@ -124,24 +125,44 @@ static struct span choose_span(const struct memview_stride *stride,
 	return (struct span){ .first = pgoff - down, .last = pgoff + up };
 }
 
+/*
+ * On 7.x filemap_map_pages() maps a folio of a memory file as a whole, if it is
+ * within the VMA, though the file ends within the folio: so the VMA must not go
+ * beyond the end. That is looked at again afterwards: truncation has set it
+ * before it looks for mappings the last time. Where this is called under RCU, the
+ * kernel does not do so.
+ */
 static vm_fault_t map_span(const struct memview_range *range,
 			   const struct vm_fault *vmf, struct span span)
 {
+	struct file *file = range->source->vma.vm_file;
+	pgoff_t end = memview_file_pages(file->f_mapping);
+	pgoff_t first = memview_file_pgoff(range, span.first);
+	pgoff_t last = memview_file_pgoff(range, span.last);
 	struct vm_area_struct vma = {};
 	struct vm_fault around = {
 		.vma = &vma,
 		.address = vmf->address,
 		.pmd = vmf->pmd,
 	};
+	vm_fault_t ret;
 
+	if (unlikely(end <= first))
+		return 0;
+	last = min(last, end - 1);
 	memview_insertion_vma(&vma, vmf, range);
-	vma.vm_file = range->source->vma.vm_file;
-	vma.vm_pgoff = memview_file_pgoff(range, span.first);
+	/* Huge pages are for memview_map_huge(), if the table has gone since. */
+	vm_flags_init(&vma, vma.vm_flags | VM_NOHUGEPAGE);
+	vma.vm_file = file;
+	vma.vm_pgoff = first;
 	vma.vm_start = vmf->address - ((vmf->pgoff - span.first) << PAGE_SHIFT);
-	vma.vm_end =
-		vma.vm_start + ((span.last - span.first + 1) << PAGE_SHIFT);
-	return filemap_map_pages(&around, vma.vm_pgoff,
-				 memview_file_pgoff(range, span.last));
+	vma.vm_end = vma.vm_start + ((last - first + 1) << PAGE_SHIFT);
+	ret = filemap_map_pages(&around, first, last);
+#ifndef MEMVIEW_HAVE_VMA_LOCK
+	if (unlikely(!memview_in_file(file->f_mapping, last)))
+		memview_zap_vma(vmf->vma, vma.vm_start, vma.vm_end);
+#endif
+	return ret;
 }
 
 /* With a reference, if it is there. */
@@ -238,7 +259,7 @@ static vm_fault_t map_one(const struct memview_range *range,
  *
  * Pages of a write become writable, but not dirty: the CPU says when they are.
  *
- * Context: Does not sleep.
+ * Context: Does not sleep, but to undo what truncation has overtaken.
  * Return: VM_FAULT_NOPAGE if the page is mapped, 0 if the source must be asked.
  */
 vm_fault_t memview_map_around(struct memview_view *view,

@@ -2,9 +2,9 @@
 /*
  * What a fault asks of a source: to bring a page, and whether it may be written.
  *
- * The source's own vm_ops answer, on a copy of its VMA which carries the
- * client's mm, so that memory is charged to the client, and I/O may drop its
- * mmap_lock.
+ * The source's own vm_ops answer. What brings a page gets a copy of the source's
+ * VMA which carries the client's mm, so that memory is charged to the client, and
+ * I/O may drop its mmap_lock.
  */
 #include <linux/mm.h>
 #include <linux/pagemap.h>
@@ -45,6 +45,18 @@ static unsigned int source_flags(unsigned int flags)
 	if (flags & FAULT_FLAG_VMA_LOCK)
 		flags &= ~(FAULT_FLAG_ALLOW_RETRY | FAULT_FLAG_KILLABLE);
 	return flags & SOURCE_FAULT;
+}
+
+/**
+ * memview_source_may_unlock - may a source give up the lock of a fault?
+ * @vmf: The client's fault.
+ *
+ * Context: Any.
+ * Return: Whether memview_source_fault() may answer VM_FAULT_RETRY.
+ */
+bool memview_source_may_unlock(const struct vm_fault *vmf)
+{
+	return source_flags(vmf->flags) & FAULT_FLAG_ALLOW_RETRY;
 }
 
 /* Lock a page that may have left the file meanwhile. */
@@ -88,8 +100,9 @@ vm_fault_t memview_source_mkwrite(struct memview_range *range,
 	if (IS_SWAPFILE(file_inode(source->vma.vm_file)))
 		return VM_FAULT_SIGBUS;
 	ret = source->vma.vm_ops->page_mkwrite(&svmf);
+	/* To the core these come first: orangefs says LOCKED beside them. */
 	if (ret & (VM_FAULT_ERROR | VM_FAULT_NOPAGE))
-		return ret;
+		return ret & ~VM_FAULT_LOCKED;
 	if (!(ret & VM_FAULT_LOCKED) && !lock_if_there(source, folio))
 		return VM_FAULT_NOPAGE;
 	return VM_FAULT_LOCKED;
@@ -127,7 +140,7 @@ vm_fault_t memview_source_fault(struct memview_range *range,
 	give_to_client(&vma, vmf->vma);
 	ret = source->vma.vm_ops->fault(&svmf);
 	if (ret & NO_PAGE)
-		return ret;
+		return ret & ~VM_FAULT_LOCKED;
 	if (WARN_ON_ONCE(!svmf.page))
 		return VM_FAULT_SIGBUS;
 	folio = page_folio(svmf.page);

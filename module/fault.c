@@ -61,17 +61,21 @@ static bool has_changed(struct memview_view *view,
  * Under the lock of the PTE. pte_offset_map_lock() would take it, but is not for
  * modules. Not a part of commit(), where most faults would carry it for nothing.
  *
- * Return: 0, or -EBUSY if the PTE is of another page, or has gone.
+ * Return: 0, or -EBUSY if the PTE is of another page, or has gone; or if it may
+ *	not become writable: it may be by now, and CPUs know it.
  */
 static noinline int make_writable(const struct vm_fault *vmf, struct page *page,
 				  pgprot_t prot)
 {
+	pte_t new = pte_mkdirty(pte_mkyoung(mk_pte(page, prot)));
 	struct mm_struct *mm = vmf->vma->vm_mm;
 	int err = -EBUSY;
 	spinlock_t *ptl;
 	pmd_t pmd;
 	pte_t *pte;
 
+	if (!pte_write(new))
+		return err;
 	rcu_read_lock();
 	pmd = pmdp_get_lockless(vmf->pmd);
 	if (pmd_none(pmd) || pmd_leaf(pmd))
@@ -82,8 +86,7 @@ static noinline int make_writable(const struct vm_fault *vmf, struct page *page,
 	if (pmd_same(pmd, pmdp_get_lockless(vmf->pmd)) &&
 	    pte_present(ptep_get(pte)) &&
 	    pte_pfn(ptep_get(pte)) == page_to_pfn(page)) {
-		set_pte_at(mm, vmf->address, pte,
-			   pte_mkdirty(pte_mkyoung(mk_pte(page, prot))));
+		set_pte_at(mm, vmf->address, pte, new);
 		err = 0;
 	}
 	spin_unlock(ptl);
@@ -174,12 +177,13 @@ static vm_fault_t ask_source(struct memview_view *view,
 	unsigned long before = READ_ONCE(mapping->nrpages);
 	vm_fault_t ret;
 
-	if (vmf->flags & FAULT_FLAG_ALLOW_RETRY)
-		pin_view(state, vmf);
 	if (needs_mmap_lock(range, vmf)) {
+		pin_view(state, vmf);
 		memview_vma_end_read(vmf->vma);
 		return VM_FAULT_RETRY;
 	}
+	if (memview_source_may_unlock(vmf))
+		pin_view(state, vmf);
 	ret = memview_source_fault(range, vmf, pagep);
 	if (ret & VM_FAULT_LOCKED)
 		memview_was_asked(view, vmf,

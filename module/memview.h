@@ -422,6 +422,7 @@ void memview_source_del_range(struct memview_source *source,
 void memview_source_detach_unused(struct memview_source *source);
 
 /* bring.c */
+bool memview_source_may_unlock(const struct vm_fault *vmf);
 vm_fault_t memview_source_fault(struct memview_range *range,
 				struct vm_fault *vmf, struct page **pagep);
 vm_fault_t memview_source_mkwrite(struct memview_range *range,

@@ -170,7 +170,8 @@ void memview_yield(struct memview_view *view)
 
 /**
  * memview_zap_vma - unmap a span of one mapping of a view
- * @vma: Client's VMA, locked for writing: no fault undoes this.
+ * @vma: Client's VMA: locked for writing, so that no fault undoes this, or of a
+ *	fault that undoes what it has done itself.
  * @start: First address.
  * @end: Address after the last.
  *

@@ -111,6 +111,26 @@ TEST_F(huge_source, end_of_file)
 	source_close(&src);
 }
 
+/* Catches: PTEs that do, for a folio that fits in what is mapped in one go. */
+TEST_F(huge_source, end_of_file_in_a_row)
+{
+	struct source src;
+	uint64_t value;
+
+	if (variant->kind != HUGE_TMPFS)
+		SKIP(return, "tmpfs with huge=always has huge pages across the end of a file");
+	OPEN_HUGE_OR_SKIP(&src, HUGE_TMPFS, PAGE_AT * PAGE, 0);
+	ASSERT_EQ(0, fd_write_u64(src.fd, HUGE, 1));
+	ASSERT_EQ(0, view_map(self->control, src.fd, 0, SIZE, 0, MAP_RW));
+	ASSERT_EQ(0, madvise(self->mem, SIZE, MADV_SEQUENTIAL));
+	EXPECT_EQ(0, probe_read(self->mem + HUGE, &value));
+	EXPECT_EQ(1, value);
+	EXPECT_EQ(0, probe_read(self->mem + (PAGE_AT - 1) * PAGE, &value));
+	EXPECT_EQ(SIGBUS, probe_read(self->mem + PAGE_AT * PAGE, &value));
+	EXPECT_EQ(SIGBUS, probe_write(self->mem + 2 * HUGE - PAGE, 1));
+	source_close(&src);
+}
+
 TEST_F(huge_source, split)
 {
 	char request[64];
