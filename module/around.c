@@ -216,13 +216,14 @@ struct page *memview_cached_page(const struct memview_range *range,
 }
 
 /* Of a page that memview_cached_page() has found. */
-static bool try_lock_there(struct folio *folio, pgoff_t file_pgoff,
+static bool try_lock_there(struct page *page, struct folio *folio,
+			   pgoff_t file_pgoff,
 			   const struct address_space *mapping)
 {
 	if (!folio_trylock(folio))
 		return false;
 	if (folio->mapping == mapping && folio_test_uptodate(folio) &&
-	    memview_in_file(mapping, file_pgoff))
+	    !PageHWPoison(page) && memview_in_file(mapping, file_pgoff))
 		return true;
 	folio_unlock(folio);
 	return false;
@@ -239,10 +240,12 @@ static vm_fault_t map_one(const struct memview_range *range,
 	if (!page)
 		return 0;
 	folio = page_folio(page);
-	if (try_lock_there(folio, memview_file_pgoff(range, vmf->pgoff),
+	if (try_lock_there(page, folio, memview_file_pgoff(range, vmf->pgoff),
 			   range->source->vma.vm_file->f_mapping)) {
 		memview_insertion_vma(&vma, vmf, range);
-		err = vm_insert_page(&vma, vmf->address, page);
+		/* It expects no huge page. While this one is locked, none comes. */
+		if (!memview_lost_table(vmf))
+			err = memview_insert(&vma, vmf, page);
 		folio_unlock(folio);
 	}
 	folio_put(folio);

@@ -9,8 +9,13 @@
 #define _MEMVIEW_COMPAT_H
 
 #include <linux/btf.h>
+#include <linux/delay.h>
 #include <linux/fs.h>
+#include <linux/fsnotify.h>
 #include <linux/mm.h>
+#include <linux/mm_inline.h>
+#include <linux/smp.h>
+#include <asm/tlbflush.h>
 
 #ifndef CONFIG_MMU
 #error "memview needs a kernel with CONFIG_MMU"
@@ -46,9 +51,11 @@ static inline int vfs_mmap(struct file *file, struct vm_area_struct *vma)
 
 /*
  * Giving up the lock of a VMA in a fault. Where modules cannot, faults come
- * under mmap_lock.
+ * under mmap_lock. So they do where a page table may go under ->map_pages, which
+ * must not allocate another one.
  */
-#if defined(CONFIG_PER_VMA_LOCK) && !defined(MEMVIEW_HAVE_VMA_REFCOUNT_PUT)
+#if defined(CONFIG_PER_VMA_LOCK) && !defined(MEMVIEW_HAVE_VMA_REFCOUNT_PUT) && \
+	!defined(CONFIG_PT_RECLAIM)
 #define MEMVIEW_HAVE_VMA_LOCK
 #define memview_vma_end_read vma_end_read
 #else

@@ -105,13 +105,17 @@ static int commit(struct memview_view *view, const struct memview_met *met,
 		  struct vm_fault *vmf, struct page *page)
 {
 	struct vm_area_struct vma = {};
-	int err = -EAGAIN;
+	int err;
 
 	memview_insertion_vma(&vma, vmf, met->range);
 	down_read(&view->layout.lock);
-	if (!has_changed(view, met, vmf)) {
+	if (has_changed(view, met, vmf)) {
+		err = -EAGAIN;
+	} else if (memview_lost_table(vmf)) {
+		err = -EBUSY;
+	} else {
 		memview_touch(met->range);
-		err = vm_insert_page(&vma, vmf->address, page);
+		err = memview_insert(&vma, vmf, page);
 		if (err == -EBUSY && (vmf->flags & FAULT_FLAG_WRITE))
 			err = make_writable(vmf, page, vma.vm_page_prot);
 	}

@@ -20,7 +20,8 @@
  *
  * Once there is a page table, it stays until the client unmaps, or, on 7.x, gives
  * back all that it maps (MADV_DONTNEED). So it comes late: a source that has not
- * cached the page is asked first.
+ * cached the page is asked first. And on 7.x it may be gone at any moment; but
+ * where a page of the piece's folio is locked, no entry for it can come.
  *
  * vmf_insert_folio_pmd() would do what filemap_map_pages() does here, but older
  * kernels are without it.
@@ -92,6 +93,13 @@ static vm_fault_t map_piece(const struct memview_range *range,
 	return filemap_map_pages(&piece, file_pgoff, file_pgoff);
 }
 
+/* For zaps: there may be one from now on. */
+static void note_huge(struct memview_view *view)
+{
+	if (!READ_ONCE(view->huge))
+		WRITE_ONCE(view->huge, true);
+}
+
 /**
  * memview_map_huge - map the piece around a fault by one entry, if it can be
  * @met: What is at the fault: a range that allows the access. The caller holds
@@ -110,17 +118,18 @@ vm_fault_t memview_map_huge(const struct memview_met *met,
 {
 	unsigned long start = vmf->address & PMD_MASK;
 	struct page *page;
-	bool huge;
+	bool mapped, huge;
 
 	if (!met->range->source->cached || !fits(met, vmf))
 		return VM_FAULT_FALLBACK;
 	memview_touch(met->range);
-	if (map_piece(met->range, vmf)) {
-		if (unlikely(!is_in_file(met->range,
-					 file_piece(met->range, vmf))))
-			memview_zap_vma(vmf->vma, start, start + PMD_SIZE);
+	note_huge(vmf->vma->vm_file->private_data);
+	mapped = map_piece(met->range, vmf);
+	/* It may have mapped others, if there is a page table by now. */
+	if (unlikely(!is_in_file(met->range, file_piece(met->range, vmf))))
+		memview_zap_vma(vmf->vma, start, start + PMD_SIZE);
+	if (mapped)
 		return VM_FAULT_NOPAGE;
-	}
 	page = memview_cached_page(met->range, vmf);
 	if (!page)
 		return 0;

@@ -10,6 +10,7 @@
 
 #include <linux/mm.h>
 #include <linux/percpu.h>
+#include <linux/sched/mm.h>
 
 #include "memview.h"
 
@@ -115,6 +116,68 @@ memview_insertion_vma(struct vm_area_struct *vma, const struct vm_fault *vmf,
 	if (vma_is_accessible(vmf->vma))
 		flags |= VM_READ;
 	vma->vm_page_prot = vm_get_page_prot(flags);
+}
+
+/**
+ * memview_has_table - is there a page table at a fault? A huge page is none.
+ * @vmf: The client's fault.
+ */
+static inline bool memview_has_table(const struct vm_fault *vmf)
+{
+	pmd_t pmd = READ_ONCE(*vmf->pmd);
+
+	return !pmd_none(pmd) && !pmd_leaf(pmd);
+}
+
+/**
+ * memview_lost_table - has it gone since?
+ * @vmf: The client's fault, after memview_has_table().
+ *
+ * From 6.14 on the core frees an empty one under mmap_lock for reading
+ * (MADV_DONTNEED), and a huge page may be there.
+ */
+static inline bool memview_lost_table(const struct vm_fault *vmf)
+{
+	return IS_ENABLED(CONFIG_PT_RECLAIM) && !memview_has_table(vmf);
+}
+
+/**
+ * memview_touch - a PTE is about to come by a range
+ * @range: Range of the layout, whose lock the caller holds.
+ */
+static inline void memview_touch(struct memview_range *range)
+{
+	lockdep_assert_held(&range->source->view->layout.lock);
+	if (!READ_ONCE(range->touched))
+		WRITE_ONCE(range->touched, true);
+}
+
+/**
+ * memview_insert - insert a PTE
+ * @vma: From memview_insertion_vma().
+ * @vmf: The client's fault; memview_has_table() and memview_lost_table() have
+ *	been asked.
+ * @page: The page, locked. A reference of it is taken.
+ *
+ * Should the page table go this very moment, there will be another, and memory
+ * for it must not be waited for under the locks that the caller holds: it comes
+ * out of the reserves.
+ *
+ * Context: Under the layout's lock.
+ * Return: What vm_insert_page() has to say.
+ */
+static inline int memview_insert(struct vm_area_struct *vma,
+				 const struct vm_fault *vmf, struct page *page)
+{
+	unsigned int flags;
+	int err;
+
+	if (!IS_ENABLED(CONFIG_PT_RECLAIM))
+		return vm_insert_page(vma, vmf->address, page);
+	flags = memalloc_noreclaim_save();
+	err = vm_insert_page(vma, vmf->address, page);
+	memalloc_noreclaim_restore(flags);
+	return err;
 }
 
 void memview_ask_layout(struct memview_view *view, pgoff_t pgoff,

@@ -303,14 +303,6 @@ struct memview_view {
 	struct rcu_head rcu;
 };
 
-/* A PTE is about to come by a range of the layout, whose lock the caller holds. */
-static inline void memview_touch(struct memview_range *range)
-{
-	lockdep_assert_held(&range->source->view->layout.lock);
-	if (!READ_ONCE(range->touched))
-		WRITE_ONCE(range->touched, true);
-}
-
 #define memview_count(view, what) this_cpu_inc((view)->stats->what)
 
 /* Why a zap is done; for the tracepoints. */
@@ -460,14 +452,6 @@ vm_fault_t memview_map_huge(const struct memview_met *met,
 bool memview_is_huge(const struct memview_met *met, const struct vm_fault *vmf,
 		     struct page *page);
 bool memview_make_table(struct vm_fault *vmf);
-
-/* Is there a page table at a fault? A huge page is none. */
-static inline bool memview_has_table(const struct vm_fault *vmf)
-{
-	pmd_t pmd = READ_ONCE(*vmf->pmd);
-
-	return !pmd_none(pmd) && !pmd_leaf(pmd);
-}
 
 /* zap.c */
 void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,

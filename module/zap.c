@@ -28,6 +28,74 @@ static u64 now(void)
 	return trace_memview_zap_enabled() ? ktime_get_ns() : 0;
 }
 
+/* The entry of the middle level for an address, or NULL if there is no table. */
+static pmd_t *find_pmd(struct mm_struct *mm, unsigned long addr)
+{
+	pgd_t *pgd = pgd_offset(mm, addr);
+	p4d_t *p4d;
+	pud_t *pud;
+
+	if (pgd_none(READ_ONCE(*pgd)))
+		return NULL;
+	p4d = p4d_offset(pgd, addr);
+	if (p4d_none(READ_ONCE(*p4d)))
+		return NULL;
+	pud = pud_offset(p4d, addr);
+	if (pud_none(READ_ONCE(*pud)))
+		return NULL;
+	return pmd_offset(pud, addr);
+}
+
+/*
+ * The core's zap passes by an entry that is not there. But who moves a huge page
+ * (mremap), splits it, or zaps it, clears the entry first, under its lock: then
+ * puts it in its new place, or flushes, and accounts that the folio is mapped no
+ * more. So wait for him. The new place comes later in the tree of the clients:
+ * a VMA of a view is never merged, and one that begins where another does goes in
+ * behind it.
+ *
+ * The caller holds the lock of that tree: these tables stay.
+ */
+static void await_huge(struct mm_struct *mm, unsigned long start,
+		       unsigned long end)
+{
+	unsigned long next;
+	pmd_t *pmd;
+
+	for (; start < end; start = next) {
+		cond_resched();
+		pmd = find_pmd(mm, start);
+		if (!pmd) {
+			next = pud_addr_end(start, end);
+			continue;
+		}
+		next = pmd_addr_end(start, end);
+		if (pmd_none(pmdp_get_lockless(pmd)))
+			spin_unlock(pmd_lock(mm, pmd));
+	}
+}
+
+/* Under the i_mmap lock of the view, the caller's or as memview_lock_clients() says. */
+static void zap_clients(struct memview_view *view, pgoff_t first, pgoff_t last)
+{
+	struct rb_root_cached *clients = &view->inode->i_mapping->i_mmap;
+	struct vm_area_struct *vma;
+	unsigned long start, size;
+
+	for (vma = vma_tree_iter_first(clients, first, last); vma;
+	     vma = vma_tree_iter_next(vma, first, last)) {
+		pgoff_t from = max(first, vma_first(vma));
+		pgoff_t to = min(last, vma_last(vma));
+
+		start = vma->vm_start + ((from - vma_first(vma)) << PAGE_SHIFT);
+		size = (to - from + 1) << PAGE_SHIFT;
+		zap_vma_range(vma, start, size);
+		if (READ_ONCE(view->huge))
+			await_huge(vma->vm_mm, start, start + size);
+		cond_resched();
+	}
+}
+
 /**
  * memview_zap - unmap a span of a view from every client
  * @view: View.
@@ -47,9 +115,11 @@ void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,
 {
 	u64 start = now();
 
-	if (touched)
-		unmap_mapping_pages(view->inode->i_mapping, first,
-				    last - first + 1, false);
+	if (touched) {
+		i_mmap_lock_read(view->inode->i_mapping);
+		zap_clients(view, first, last);
+		i_mmap_unlock_read(view->inode->i_mapping);
+	}
 	account(view, first, last, cause, start);
 }
 
@@ -129,27 +199,16 @@ void memview_unlock_clients(struct memview_view *view, bool locked)
 void memview_zap_nested(struct memview_view *view, pgoff_t first, pgoff_t last,
 			enum memview_cause cause)
 {
-	struct rb_root_cached *clients = &view->inode->i_mapping->i_mmap;
-	struct vm_area_struct *vma;
 	u64 start = now();
 
-	for (vma = vma_tree_iter_first(clients, first, last); vma;
-	     vma = vma_tree_iter_next(vma, first, last)) {
-		pgoff_t from = max(first, vma_first(vma));
-		pgoff_t to = min(last, vma_last(vma));
-
-		/*
-		 * This tells the notifiers of the client's mm while those of
-		 * the watch's mm are being told. Lockdep cannot see that it goes
-		 * one level deep only: a view is never a source.
-		 */
-		lockdep_off();
-		zap_vma_range(vma,
-			      vma->vm_start +
-				      ((from - vma_first(vma)) << PAGE_SHIFT),
-			      (to - from + 1) << PAGE_SHIFT);
-		lockdep_on();
-	}
+	/*
+	 * This tells the notifiers of the client's mm while those of the watch's
+	 * mm are being told. Lockdep cannot see that it goes one level deep only:
+	 * a view is never a source.
+	 */
+	lockdep_off();
+	zap_clients(view, first, last);
+	lockdep_on();
 	account(view, first, last, cause, start);
 }
 

@@ -26,6 +26,7 @@ struct race {
 	_Atomic enum shown shown[PAGES];
 	_Atomic unsigned long wrong, checked;
 	bool drops; /* one of the threads drops what is mapped */
+	bool tracks; /* writes are tracked: each is told to the source */
 };
 
 FIXTURE(huge_race)
@@ -39,11 +40,14 @@ FIXTURE(huge_race)
 FIXTURE_VARIANT(huge_race)
 {
 	enum huge_kind kind;
-	bool drops;
+	bool drops, tracks;
 };
 
 FIXTURE_VARIANT_ADD(huge_race, memfd) { .kind = HUGE_MEMFD };
 FIXTURE_VARIANT_ADD(huge_race, memfd_dropped) { .kind = HUGE_MEMFD, .drops = true };
+FIXTURE_VARIANT_ADD(huge_race, memfd_dropped_tracked) {
+	.kind = HUGE_MEMFD, .drops = true, .tracks = true
+};
 FIXTURE_VARIANT_ADD(huge_race, xfs) { .kind = HUGE_XFS };
 
 FIXTURE_SETUP(huge_race)
@@ -58,6 +62,7 @@ FIXTURE_SETUP(huge_race)
 	self->race.mem = huge_room(SIZE, 0);
 	ASSERT_NE(NULL, self->race.mem);
 	self->race.drops = variant->drops;
+	self->race.tracks = variant->tracks;
 }
 
 FIXTURE_TEARDOWN(huge_race)
@@ -131,7 +136,9 @@ static int map_anew(FIXTURE_DATA(huge_race) *self)
 {
 	void *mem = mmap(self->race.mem, SIZE, PROT_RW, MAP_SHARED | MAP_FIXED, self->viewfd, 0);
 
-	return mem == self->race.mem ? 0 : -errno;
+	if (mem != self->race.mem)
+		return -errno;
+	return self->race.tracks ? write_file("/proc/self/clear_refs", "4") : 0;
 }
 
 /* Unmap or narrow some pages, see that they are, and give them back. */

@@ -3,35 +3,15 @@
  * stall.bpf.c - hold up whoever takes pages of a file from a view, or makes them
  * clean, at the watch that the test names; or who has made one dirty
  */
-#include "test.bpf.h"
-
-char _license[] SEC("license") = "GPL";
+#include "stall.bpf.h"
 
 /* Set by the test. */
 __u64 inode; /* of the file */
 __u32 stall_at; /* at the so many-th watch */
 bool any_cause; /* not the write-back alone */
-volatile __u32 go;
-__u64 longest_ns;
 
 /* Read by the test. */
 volatile __u32 calls;
-volatile __u32 stalled;
-
-static long wait(__u32 n, void *until)
-{
-	return go || bpf_ktime_get_ns() >= *(__u64 *)until;
-}
-
-static void stall(void)
-{
-	__u64 until = bpf_ktime_get_ns() + longest_ns;
-	int i;
-
-	stalled = 1;
-	for (i = 0; i < 64 && !go && bpf_ktime_get_ns() < until; i++)
-		bpf_loop(1 << 20, wait, &until, 0);
-}
 
 SEC("tp_btf/memview_invalidate")
 int BPF_PROG(memview_invalidate, struct memview *view, struct inode *file, unsigned long first,
