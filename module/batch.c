@@ -170,7 +170,7 @@ static int ask_all(struct batch *b)
 		entry = &b->entries[b->at];
 		if (!entry->file)
 			continue;
-		err = memview_ask_map_fd(b->view, entry->file, &entry->map);
+		err = memview_may_map(b->view, entry->file, &entry->map);
 		if (err)
 			return err;
 		add_growing(b, entry);

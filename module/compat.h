@@ -65,6 +65,27 @@ static inline void memview_vma_end_read(struct vm_area_struct *vma)
 }
 #endif
 
+/*
+ * Have a part of a file filled by whoever does that (fanotify's events before
+ * content), as mmap() does: but what mmap() calls is not exported.
+ */
+static inline int memview_have_filled(struct file *file, loff_t offset,
+				      size_t size)
+{
+#ifdef MEMVIEW_HAVE_FILE_RANGE
+	const struct file_range range = {
+		.path = &file->f_path,
+		.pos = offset,
+		.count = size,
+	};
+
+	if (unlikely(FMODE_FSNOTIFY_HSM(file->f_mode)))
+		return fsnotify_parent(range.path->dentry, FS_PRE_ACCESS,
+				       &range, FSNOTIFY_EVENT_FILE_RANGE);
+#endif
+	return 0;
+}
+
 #ifndef MEMVIEW_HAVE_ZAP_VMA_RANGE
 static inline void zap_vma_range(struct vm_area_struct *vma,
 				 unsigned long address, unsigned long size)

@@ -340,6 +340,8 @@ int memview_check_map(const struct memview_map_fd_info *info, pgoff_t *first,
 int memview_check_unmap(const struct memview_unmap_fd_info *info,
 			pgoff_t *first, pgoff_t *last);
 bool memview_is_within(struct memview_view *view, pgoff_t last);
+int memview_may_map(struct memview_view *view, struct file *file,
+		    const struct memview_map_fd_info *info);
 struct memview_range *memview_get_range(struct memview_view *view,
 					struct file *file, pgoff_t first,
 					pgoff_t last, pgoff_t file_first,

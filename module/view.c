@@ -272,6 +272,25 @@ static int map_file(struct memview_view *view, struct file *file, pgoff_t first,
 }
 
 /**
+ * memview_may_map - ask who has a say about it whether a file may be mapped
+ * @view: View.
+ * @file: File.
+ * @info: The request, checked.
+ *
+ * The policies; and, as an mmap does, whoever fills the file when it is used
+ * (fanotify's pre-content events): a fault will not ask.
+ *
+ * Context: May sleep, for as long as they like. No lock is held.
+ * Return: 0, or the errno of the first that refuses.
+ */
+int memview_may_map(struct memview_view *view, struct file *file,
+		    const struct memview_map_fd_info *info)
+{
+	return memview_ask_map_fd(view, file, info) ?:
+		       memview_have_filled(file, info->fd_offset, info->size);
+}
+
+/**
  * memview_view_map - MEMVIEW_MAP_FD
  * @view: View.
  * @info: Request, as it came.
@@ -292,7 +311,7 @@ int memview_view_map(struct memview_view *view,
 	file = fget(info->fd);
 	if (!file)
 		return -EBADF;
-	err = memview_ask_map_fd(view, file, info) ?:
+	err = memview_may_map(view, file, info) ?:
 		      mutex_lock_killable(&view->change_lock);
 	if (!err) {
 		err = map_file(view, file, first, last, file_first,
