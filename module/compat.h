@@ -94,6 +94,52 @@ static inline void zap_vma_range(struct vm_area_struct *vma,
 }
 #endif
 
+/*
+ * Flush what munmap() has cleared of an mm and not flushed yet. To do just that is
+ * not for modules. But whoever zaps while another zap of the mm is in progress
+ * flushes all of its translations, for he cannot know which of them the other has
+ * cleared: so zap nothing.
+ *
+ * Older kernels tell the mm's notifiers even of nothing, and for that the caller
+ * would need a lock that keeps new ones away, and that munmap() may have. There,
+ * wait a little: it is about to flush. If not, have each CPU flush all it has;
+ * a device that walks the client's page tables (SVA) is left to munmap().
+ *
+ * Return: whether that has flushed all other mms, too.
+ */
+#ifdef MEMVIEW_HAVE_ZAP_VMA_RANGE
+#define MEMVIEW_FLUSH_PATIENCE 0
+
+static inline bool memview_flush_mm(struct mm_struct *mm,
+				    unsigned int *patience)
+{
+	struct vm_area_struct nothing = { .vm_mm = mm };
+
+	zap_vma_range(&nothing, 0, 0);
+	return false;
+}
+#else
+#define MEMVIEW_FLUSH_PATIENCE 10 /* times 0.1 ms, for all mms of a view */
+
+static inline void memview_flush_cpu(void *unused)
+{
+	__flush_tlb_all();
+}
+
+static inline bool memview_flush_mm(struct mm_struct *mm,
+				    unsigned int *patience)
+{
+	for (; mm_tlb_flush_pending(mm); --*patience) {
+		if (!*patience) {
+			on_each_cpu(memview_flush_cpu, NULL, 1);
+			return true;
+		}
+		usleep_range(50, 100);
+	}
+	return false;
+}
+#endif
+
 /* Newer kernels refuse a lease where there is no ->setlease. */
 #ifdef MEMVIEW_HAVE_SIMPLE_NOSETLEASE
 #define memview_setlease simple_nosetlease

@@ -22,7 +22,6 @@
 #include <linux/backing-dev.h>
 #include <linux/file.h>
 #include <linux/ktime.h>
-#include <linux/mempolicy.h>
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
@@ -401,7 +400,15 @@ static void state_end(struct fault_state *state, struct memview_view *view,
 				    start ? ktime_get_ns() - start : 0);
 }
 
-static vm_fault_t memview_fault(struct vm_fault *vmf)
+/**
+ * memview_fault - ->fault of a client's mapping
+ * @vmf: The fault.
+ *
+ * Context: Under mmap_lock or the lock of the VMA. May sleep, for I/O too.
+ * Return: VM_FAULT_NOPAGE with the page mapped, or to look again; the signal;
+ *	VM_FAULT_RETRY or VM_FAULT_COMPLETED if that lock has been given up.
+ */
+vm_fault_t memview_fault(struct vm_fault *vmf)
 {
 	struct memview_view *view = vmf->vma->vm_file->private_data;
 	struct fault_state state = state_begin();
@@ -416,80 +423,40 @@ static vm_fault_t memview_fault(struct vm_fault *vmf)
 	return ret;
 }
 
-/*
- * A write to a page that is mapped read-only. The core would make the PTE
- * writable after this, and the page dirty, and have the writer wait for its
- * file's storage, all of it with the view's file in hand: nothing would keep the
- * source from going meanwhile. So it finds all done by memview_fault(),
- * which has hold of the source. That waits under the lock of the fault: from
- * here the core does not let it go.
+/**
+ * memview_mkwrite - ->page_mkwrite: a write to a page that is mapped read-only
+ * @vmf: The fault.
+ *
+ * The core would make the PTE writable after this, and the page dirty, and have
+ * the writer wait for its file's storage, all of it with the view's file in hand:
+ * nothing would keep the source from going meanwhile. So it finds all done by
+ * memview_fault(), which has hold of the source. That waits under the lock of the
+ * fault: from here the core does not let it go.
+ *
+ * Context: As memview_fault().
+ * Return: VM_FAULT_NOPAGE, or the signal.
  */
-static vm_fault_t memview_mkwrite(struct vm_fault *vmf)
+vm_fault_t memview_mkwrite(struct vm_fault *vmf)
 {
 	vm_fault_t ret = memview_fault(vmf);
 
 	return ret & VM_FAULT_ERROR ? ret : ret | VM_FAULT_NOPAGE;
 }
 
-/*
- * change_protection() rewrites the NX bit of each PTE from the VMA's
- * protection, which knows nothing of ranges. And it makes dirty PTEs writable
- * again, all those of a folio if one is dirty. So let there be no PTE when it
- * comes, and no fault until it is done.
- */
-static int memview_mprotect(struct vm_area_struct *vma, unsigned long start,
-			    unsigned long end, unsigned long newflags)
-{
-	if (!(newflags & (VM_WRITE | VM_EXEC)))
-		return 0;
-	vma_start_write(vma);
-	memview_zap_vma(vma, start, end);
-	return 0;
-}
-
-static void memview_vma_open(struct vm_area_struct *vma)
-{
-	struct memview_view *view = vma->vm_file->private_data;
-
-	memview_yield(view);
-	atomic_long_inc(&view->mappings);
-}
-
-static void memview_vma_close(struct vm_area_struct *vma)
-{
-	struct memview_view *view = vma->vm_file->private_data;
-
-	atomic_long_dec(&view->mappings);
-}
-
-#ifdef CONFIG_NUMA
-/*
- * A policy that does not ask for pages to move to who uses them (MPOL_F_MOF)
- * makes NUMA balancing leave the mapping alone. It would take its PTEs away, and
- * give them back with all that the VMA allows. New pages are the source's own
- * affair: nothing is allocated by this policy.
- */
-static struct mempolicy *memview_get_policy(struct vm_area_struct *vma,
-					    unsigned long addr, pgoff_t *ilx)
-{
-	static struct mempolicy policy = {
-		.refcnt = ATOMIC_INIT(1),
-		.mode = MPOL_LOCAL,
-	};
-
-	*ilx = 0;
-	return &policy;
-}
-#endif
-
 #ifdef MEMVIEW_HAVE_VMA_LOCK
-/*
- * A read fault comes here first, under RCU; what it cannot have at once is for
- * ->fault. With this here the core calls that, too, under the lock of the VMA
- * instead of mmap_lock. How many pages pay is not the core's to say.
+/**
+ * memview_map_pages - ->map_pages: a read fault of what may be cached
+ * @vmf: The fault.
+ * @first: Not used: how many pages pay is not the core's to say.
+ * @last: Not used.
+ *
+ * What it cannot have at once is for ->fault. With this here the core calls that,
+ * too, under the lock of the VMA instead of mmap_lock.
+ *
+ * Context: Under RCU. Does not sleep.
+ * Return: VM_FAULT_NOPAGE if the page is mapped, else 0.
  */
-static vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first,
-				    pgoff_t last)
+vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
 {
 	struct memview_view *view = vmf->vma->vm_file->private_data;
 	struct fault_state state = state_begin();
@@ -512,17 +479,3 @@ static vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first,
 	return ret;
 }
 #endif
-
-const struct vm_operations_struct memview_vm_ops = {
-	.open = memview_vma_open,
-	.close = memview_vma_close,
-	.mprotect = memview_mprotect,
-	.fault = memview_fault,
-#ifdef MEMVIEW_HAVE_VMA_LOCK
-	.map_pages = memview_map_pages,
-#endif
-	.page_mkwrite = memview_mkwrite,
-#ifdef CONFIG_NUMA
-	.get_policy = memview_get_policy,
-#endif
-};

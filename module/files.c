@@ -53,9 +53,9 @@ static int viewfd_mmap(struct file *file, struct vm_area_struct *vma)
 	 * And huge pages would never be given back, see huge.c.
 	 */
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
-	vma->vm_ops = &memview_vm_ops;
-	memview_yield(view);
-	atomic_long_inc(&view->mappings);
+	err = memview_vma_begin(vma, view);
+	if (err)
+		return err;
 	trace_memview_mmap(&view->bpf, vma);
 	return 0;
 }

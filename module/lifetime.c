@@ -99,6 +99,7 @@ static u64 take_all(struct memview_view *view)
 		size = PAGE_ALIGN(view->size);
 		memview_zap(view, 0, (size >> PAGE_SHIFT) - 1,
 			    MEMVIEW_CAUSE_REVOKE, true);
+		memview_flush_leaving(view);
 		memview_drop_ranges(dead);
 		memview_count(view, changes);
 	}

@@ -207,17 +207,22 @@ static int __init memview_init(void)
 	err = memview_watch_init();
 	if (err)
 		goto exit_source;
+	err = memview_vma_init();
+	if (err)
+		goto exit_watch;
 	err = memview_policy_init();
 	if (err)
-		goto exit_watch;
+		goto exit_vma;
 	err = memview_kfuncs_init();
 	if (err)
-		goto exit_watch;
+		goto exit_vma;
 	err = misc_register(&device);
 	if (err)
-		goto exit_watch;
+		goto exit_vma;
 	return 0;
 
+exit_vma:
+	memview_vma_exit();
 exit_watch:
 	memview_watch_exit();
 exit_source:
@@ -232,6 +237,7 @@ static void __exit memview_exit(void)
 	misc_deregister(&device);
 	memview_source_exit();
 	memview_watch_exit();
+	memview_vma_exit();
 	/*
 	 * Who has given up a file of a view, in a fault or a task work, may have
 	 * been preempted on his way out of code of this module.

@@ -16,7 +16,7 @@
  *
  * Lock order, outermost first:
  *
- *   client's mmap_lock (read), inode lock of the view (ftruncate)
+ *   client's mmap_lock, inode lock of the view (ftruncate)
  *     view->change_lock
  *     lock of a folio of a source
  *       view->layout.lock
@@ -25,6 +25,8 @@
  *           source->ranges_lock
  *             i_mmap lock of the view (tried, zap.c says why)
  *               page table locks
+ *
+ * view->clients_lock, of who maps the view, is innermost, and alone.
  *
  * Reclaim may start at any allocation and calls down from the i_mmap lock of
  * a source file. So nothing is allocated under source->ranges_lock (write),
@@ -436,7 +438,27 @@ void memview_watch_del(struct memview_source *source,
 		       struct memview_range *range);
 
 /* fault.c */
+vm_fault_t memview_fault(struct vm_fault *vmf);
+vm_fault_t memview_mkwrite(struct vm_fault *vmf);
+vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last);
+
+/* vma.c */
 extern const struct vm_operations_struct memview_vm_ops;
+#ifdef CONFIG_NUMA
+int memview_vma_init(void);
+void memview_vma_exit(void);
+#else
+static inline int memview_vma_init(void)
+{
+	return 0;
+}
+
+static inline void memview_vma_exit(void)
+{
+}
+#endif
+int memview_vma_begin(struct vm_area_struct *vma, struct memview_view *view);
+void memview_flush_leaving(struct memview_view *view);
 
 /* around.c */
 vm_fault_t memview_map_around(struct memview_view *view,

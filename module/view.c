@@ -52,13 +52,16 @@ bool memview_can_keep(const struct memview_range *old,
 	       !((old->flags ^ new->flags) & MEMVIEW_MAP_EXEC);
 }
 
-/* One zap for those that adjoin, also over a gap where no range was. */
+/*
+ * One zap for those that adjoin, also over a gap where no range was; and one look
+ * at the clients for all.
+ */
 static void zap_pieces(struct memview_view *view,
 		       const struct memview_piece *pieces, unsigned int nr,
 		       enum memview_cause cause)
 {
 	const struct memview_piece *piece, *from = NULL, *to = NULL;
-	bool touched = false;
+	bool touched = false, any = false;
 
 	for (piece = pieces; piece < pieces + nr; piece++) {
 		if (from && ((piece->pages && !piece->zap) ||
@@ -74,9 +77,12 @@ static void zap_pieces(struct memview_view *view,
 			from = piece;
 		to = piece;
 		touched |= piece->touched;
+		any |= piece->touched;
 	}
 	if (from)
 		memview_zap(view, from->first, to->last, cause, touched);
+	if (any)
+		memview_flush_leaving(view);
 }
 
 /* Nobody on his way through a file's watches shall miss PTEs that stay. */

@@ -105,8 +105,9 @@ static void zap_clients(struct memview_view *view, pgoff_t first, pgoff_t last)
  * @touched: There may be PTEs. If not, there is nothing to look for.
  *
  * When this returns, no CPU has a translation for the span that was made
- * before the call, KVM's included. Faults that commit during the call may
- * have made new ones, from the layout as it is now.
+ * before the call, KVM's included; but for what munmap() is about to flush, see
+ * memview_flush_leaving(). Faults that commit during the call may have made new
+ * ones, from the layout as it is now.
  *
  * Context: May sleep. Takes the i_mmap lock of the view.
  */
@@ -193,6 +194,9 @@ void memview_unlock_clients(struct memview_view *view, bool locked)
  * @first: First page.
  * @last: Last page.
  * @cause: Why, for the tracepoint.
+ *
+ * What munmap() is about to flush is left to it, as the core does: it keeps those
+ * pages until it has.
  *
  * Context: May sleep.
  */

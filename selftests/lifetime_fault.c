@@ -7,11 +7,13 @@
 #include "revoke_fuse.h"
 
 #include <bpf/libbpf.h>
+#include <linux/mempolicy.h>
 #include <sched.h>
 #include <sys/statvfs.h>
 #include <sys/sysmacros.h>
 
 #include "stall.skel.h"
+#include "stall_thread.skel.h"
 
 #define SECOND	1000000000ULL
 
@@ -173,13 +175,11 @@ static int forget_dirty_pages(void)
 {
 	char ratio[16], page[PAGE] = {};
 	struct source other;
-	cpu_set_t cpus;
 	int err;
 
-	CPU_ZERO(&cpus);
-	CPU_SET(0, &cpus);
-	if (sched_setaffinity(0, sizeof(cpus), &cpus))
-		return -errno;
+	err = run_on_cpu(0);
+	if (err)
+		return err;
 	if (read_file("/proc/sys/vm/dirty_ratio", ratio, sizeof(ratio)) < 0)
 		return -ENOENT;
 	err = source_open(&other, SOURCE_EXT4, PAGE);
@@ -244,6 +244,55 @@ TEST_F_TIMEOUT(lifetime_fault, throttled_keeps_the_module, 120)
 	ASSERT_EQ(0, pthread_create(&self->thread, NULL, write_pages, &self->toucher));
 	EXPECT_TRUE(gets_throttled(&self->toucher));
 	let_all_go(_metadata, self);
+}
+
+static void get_policy(void *arg)
+{
+	FIXTURE_DATA(lifetime_fault) *self = arg;
+	int node;
+
+	if (syscall(SYS_get_mempolicy, &node, NULL, 0, self->mem, MPOL_F_NODE | MPOL_F_ADDR))
+		self->toucher.sig = errno;
+	self->toucher.done = 1;
+}
+
+/*
+ * Catches: a mapping's NUMA policy that goes with the module. get_mempolicy() has
+ * a reference while it waits for the page, which may be another mapping's by then.
+ */
+TEST_F_TIMEOUT(lifetime_fault, policy_in_use, 120)
+{
+	struct stall_thread *stall;
+	struct ready asker;
+	int mode, err;
+
+	if (syscall(SYS_get_mempolicy, &mode, NULL, 0, self->mem, MPOL_F_ADDR))
+		SKIP(return, "missing: CONFIG_NUMA");
+	stall = stall_thread__open();
+	ASSERT_NE(NULL, stall);
+	stall->bss->longest_ns = 20 * SECOND;
+	ASSERT_EQ(0, bpf_program__set_autoload(stall->progs.look_up_node, true));
+	ASSERT_EQ(0, stall_thread__load(stall));
+	ASSERT_EQ(0, ready_start(&asker, get_policy, self, 0));
+	stall->bss->tid = asker.tid;
+	ASSERT_EQ(0, stall_thread__attach(stall));
+	self->fs.shared->hold = 1;
+	ready_begin(&asker);
+	EXPECT_TRUE(WAIT_FOR(stall->bss->stalled, 20000));
+	/* What waits from now on is a mapping of the file itself. */
+	EXPECT_EQ(self->mem, mmap(self->mem, SLOW_SIZE, PROT_RW, MAP_SHARED | MAP_FIXED,
+				  self->fs.fd, 0));
+	close(self->viewfd);
+	close(self->control);
+	stall->bss->go = 1;
+	EXPECT_TRUE(WAIT_FOR(self->fs.shared->held, 20000));
+	EXPECT_EQ(0, self->toucher.done);
+	stall_thread__detach(stall);
+	EXPECT_TRUE(WAIT_FOR((err = memview_unload()) == -ENOENT, 20000)) TH_LOG("%d", err);
+	self->fs.shared->hold = 0;
+	ready_join(&asker);
+	EXPECT_EQ(0, self->toucher.sig);
+	stall_thread__destroy(stall);
 }
 
 /* ---- To have written a page: the core, or the module, asks whether to wait ---- */
