@@ -34,9 +34,6 @@ MODULE_PARM_DESC(max_ranges, "How many ranges a view may have");
 static struct vfsmount *view_mnt;
 static int view_mnt_count;
 
-/* Of the views' i_mmap locks, which are taken inside of those of sources. */
-static struct lock_class_key i_mmap_class;
-
 static int init_fs_context(struct fs_context *fc)
 {
 	if (!init_pseudo(fc, MEMVIEW_SUPER_MAGIC))
@@ -96,7 +93,6 @@ static struct inode *alloc_view_inode(struct super_block *sb)
 	inode->i_op = &view_iops;
 	inode->i_fop = &inode_fops;
 	simple_inode_init_ts(inode);
-	lockdep_set_class(&inode->i_mapping->i_mmap_rwsem, &i_mmap_class);
 	return inode;
 }
 

@@ -7,6 +7,7 @@
 #include "lifetime.h"
 
 #include <stdatomic.h>
+#include <sys/mount.h>
 
 #define SIZE		(8 * PAGE)
 #define TAG		1
@@ -264,6 +265,70 @@ TEST_F(lifetime_module, nothing_leaks)
 	} else {
 		EXPECT_EQ(0, leaks) TH_LOG("%s", leak);
 	}
+}
+
+enum { VIEWS = 300 };
+
+/* With a file's inode beside that of each view: so the memory stays one for inodes. */
+static void map_views(struct __test_metadata *_metadata, const char *dir)
+{
+	int controls[VIEWS], i, viewfd;
+	char *mem, path[64];
+
+	for (i = 0; i < VIEWS; i++) {
+		snprintf(path, sizeof(path), "%s/beside-%d", dir, i);
+		EXPECT_EQ(0, mknod(path, S_IFREG | 0600, 0));
+		controls[i] = view_create(PAGE);
+		ASSERT_LE(0, controls[i]);
+		viewfd = view_get_fd(controls[i]);
+		mem = view_mmap(viewfd, PAGE, PROT_READ, 0);
+		ASSERT_NE(MAP_FAILED, mem);
+		munmap(mem, PAGE);
+		close(viewfd);
+	}
+	for (i = 0; i < VIEWS; i++)
+		close(controls[i]);
+}
+
+/* Inodes as those of views were, each with its mapping for a moment. */
+static void map_files(struct __test_metadata *_metadata, const char *dir)
+{
+	char path[64];
+	int i, fd;
+	char *mem;
+
+	for (i = 0; i < 4 * VIEWS; i++) {
+		snprintf(path, sizeof(path), "%s/%d", dir, i);
+		fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+		ASSERT_LE(0, fd);
+		ASSERT_EQ(0, ftruncate(fd, PAGE));
+		mem = mmap(NULL, PAGE, PROT_RW, MAP_SHARED, fd, 0);
+		ASSERT_NE(MAP_FAILED, mem);
+		munmap(mem, PAGE);
+		close(fd);
+	}
+}
+
+/*
+ * Catches: what the module leaves behind in inodes that others get. The kernel
+ * makes them once, and takes them to be as they were. Lockdep would tell.
+ */
+TEST_F(lifetime_module, leaves_inodes_as_they_were)
+{
+	char dir[] = "/tmp/memview-XXXXXX";
+
+	munmap(self->mem, SIZE);
+	close(self->viewfd);
+	close(self->control);
+	ASSERT_NE(NULL, mkdtemp(dir));
+	ASSERT_EQ(0, mount("ramfs", dir, "ramfs", 0, NULL));
+	map_views(_metadata, dir);
+	/* Waits until they are free. KASAN keeps them for longer. */
+	EXPECT_EQ(0, memview_unload());
+	write_file("/sys/kernel/slab/inode_cache/shrink", "1");
+	map_files(_metadata, dir);
+	EXPECT_EQ(0, umount(dir));
+	EXPECT_EQ(0, rmdir(dir));
 }
 
 TEST_HARNESS_MAIN
