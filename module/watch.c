@@ -91,32 +91,84 @@ static enum memview_cause cause_of(const struct mmu_notifier_range *mnr)
 	return MEMVIEW_CAUSE_UNMAP_FILE;
 }
 
+/* Pages of a view. */
+struct span {
+	pgoff_t first;
+	pgoff_t last;
+};
+
+/* What a range shows of pages of the file. */
+static struct span span_of(struct memview_range *range, pgoff_t first,
+			   pgoff_t last)
+{
+	pgoff_t from = max(first, range_start(range));
+	pgoff_t to = min(last, range_last(range));
+
+	return (struct span){
+		.first = range->first + (from - range->file_first),
+		.last = range->first + (to - range->file_first),
+	};
+}
+
+/*
+ * Each range times each mapping of a client is to be looked at, under the lock of
+ * the file. Who makes both many would keep those for hours who want to truncate,
+ * reclaim or map the file.
+ */
+#define LOOKS_MAX 1024
+
+/*
+ * How many ranges show pages of the file, and where: from the first to the last.
+ * Return: Whether it takes too long to go by them one by one.
+ */
+static bool are_too_many(struct memview_source *source, pgoff_t first,
+			 pgoff_t last, struct span *all)
+{
+	unsigned long nr = 0;
+	struct memview_range *range;
+	struct span span;
+
+	all->first = ULONG_MAX;
+	all->last = 0;
+	for (range = ranges_iter_first(&source->ranges, first, last); range;
+	     range = ranges_iter_next(range, first, last)) {
+		span = span_of(range, first, last);
+		all->first = min(all->first, span.first);
+		all->last = max(all->last, span.last);
+		nr++;
+		cond_resched();
+	}
+	return nr > 1 &&
+	       nr * atomic_long_read(&source->view->mappings) > LOOKS_MAX;
+}
+
 /*
  * Zap what ranges show of pages of the file. That is done even where a later
- * change has hidden part of a range: it costs a fault at most.
+ * change has hidden part of a range: it costs a fault at most. So does it to zap
+ * all that lies between them, if they are too many; and that takes no longer than
+ * the faults have that mapped it.
  *
- * The clients are locked once for all: that may take a while, and there may be
- * many ranges.
+ * The clients are locked once for all: that may take a while.
  */
 static void zap_ranges(struct memview_source *source, pgoff_t first,
 		       pgoff_t last, enum memview_cause cause)
 {
 	struct memview_view *view = source->view;
 	struct memview_range *range;
+	struct span span;
 	bool locked;
 
 	range = ranges_iter_first(&source->ranges, first, last);
 	if (!range)
 		return;
 	locked = memview_lock_clients(view, source->vma.vm_file->f_mapping);
+	if (are_too_many(source, first, last, &span)) {
+		memview_zap_nested(view, span.first, span.last, cause);
+		range = NULL;
+	}
 	for (; range; range = ranges_iter_next(range, first, last)) {
-		pgoff_t from = max(first, range_start(range));
-		pgoff_t to = min(last, range_last(range));
-
-		memview_zap_nested(view,
-				   range->first + (from - range->file_first),
-				   range->first + (to - range->file_first),
-				   cause);
+		span = span_of(range, first, last);
+		memview_zap_nested(view, span.first, span.last, cause);
 	}
 	memview_unlock_clients(view, locked);
 }
