@@ -32,14 +32,46 @@ const volatile __s32 major = -1;
 const volatile __s32 minor = -1;
 const volatile __u16 error = EACCES;
 
+#define BUFFERS 256
+
 /*
- * Where a path is put while it is looked at. A per-CPU buffer would be shared
- * by programs that sleep; what is reserved here belongs to one of them.
+ * Where a path is put while it is looked at. A buffer a CPU would be shared by
+ * who is preempted and who comes next; one of these is taken by one request at
+ * a time. Only where so many are preempted at this very point is there none
+ * left, and the request is refused.
  */
+struct buffer {
+	__u32 taken;
+	char path[PATH_MAX];
+};
+
 struct {
-	__uint(type, BPF_MAP_TYPE_RINGBUF);
-	__uint(max_entries, 1 << 18);
-} scratch SEC(".maps");
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, BUFFERS);
+	__type(key, __u32);
+	__type(value, struct buffer);
+} buffers SEC(".maps");
+
+static struct buffer *take_buffer(void)
+{
+	__u32 first = bpf_get_smp_processor_id(), i;
+
+	bpf_for(i, 0, BUFFERS)
+	{
+		__u32 key = (first + i) % BUFFERS;
+		struct buffer *buffer = bpf_map_lookup_elem(&buffers, &key);
+
+		if (buffer &&
+		    !__sync_val_compare_and_swap(&buffer->taken, 0, 1))
+			return buffer;
+	}
+	return NULL;
+}
+
+static void give_buffer(struct buffer *buffer)
+{
+	__sync_val_compare_and_swap(&buffer->taken, 1, 0);
+}
 
 /* Is it @prefix, or below it? */
 static bool is_below(const char *path)
@@ -60,14 +92,14 @@ static bool is_below(const char *path)
 
 static bool is_path_allowed(struct file *file)
 {
-	char *path = bpf_ringbuf_reserve(&scratch, PATH_MAX, 0);
+	struct buffer *buffer = take_buffer();
 	bool allowed;
 
-	if (!path)
+	if (!buffer)
 		return false;
-	allowed = bpf_memview_source_path(file, path, PATH_MAX) >= 0 &&
-		  is_below(path);
-	bpf_ringbuf_discard(path, BPF_RB_NO_WAKEUP);
+	allowed = bpf_memview_source_path(file, buffer->path, PATH_MAX) >= 0 &&
+		  is_below(buffer->path);
+	give_buffer(buffer);
 	return allowed;
 }
 

@@ -35,6 +35,12 @@ static __u64 account_of(const struct memview_info *info)
 	return per_cgroup ? info->owner_cgroup : info->owner_uid;
 }
 
+/* The bytes of several views can be more than there are numbers. */
+static __u64 add(__u64 a, __u64 b)
+{
+	return a + b < a ? ~0ULL : a + b;
+}
+
 /* Bytes that the views of an account show, or are about to by a batch. */
 static __u64 sum_account(__u64 account)
 {
@@ -46,7 +52,7 @@ static __u64 sum_account(__u64 account)
 	bpf_for_each(memview, view) {
 		bpf_memview_get_info(view, &info);
 		if (account_of(&info) == account)
-			sum += info.bytes + info.growing;
+			sum = add(sum, add(info.bytes, info.growing));
 	}
 	bpf_rcu_read_unlock();
 	return sum;
@@ -85,9 +91,11 @@ int BPF_PROG(map_fd, struct memview *view, struct file *file,
 	account = account_of(&info);
 	if (only >= 0 && account != only)
 		return 0;
-	sum = sum_account(account) + size;
+	sum = add(sum_account(account), size);
 	if (sum <= limit)
 		return 0;
+	if (sum == ~0ULL)
+		return -error;
 	/* A walk over all ranges: only where it can make a difference. */
 	sum -= sum_replaced(view, start, start + size);
 	return sum <= limit ? 0 : -error;

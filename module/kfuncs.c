@@ -33,6 +33,8 @@ struct iter_range {
 static_assert(sizeof(struct iter_view) == sizeof(struct bpf_iter_memview));
 static_assert(sizeof(struct iter_range) <=
 	      sizeof(struct bpf_iter_memview_range));
+static_assert(sizeof(struct memview_range_source) ==
+	      sizeof(struct memview_source_info));
 
 static struct memview_view *to_view(struct memview *view)
 {
@@ -100,17 +102,18 @@ __bpf_kfunc int bpf_memview_get_info(struct memview *memview,
  * @file: The source, trusted.
  * @info: Filled in.
  *
- * Not every file that the verifier trusts is there: that of the LSM hook of
+ * Not every file that the verifier trusts is there. That of the LSM hook of
  * mmap() is NULL for anonymous memory, which the verifier of 6.12 does not
- * know. It even leaves out a check that the program makes.
+ * know: it even leaves out a check that the program makes. And 7.x has hooks for
+ * files that are not open yet, or not any more (backing_file_alloc, _free).
  *
  * Context: Any.
- * Return: 0; -EINVAL no file.
+ * Return: 0; -EINVAL no open file.
  */
 __bpf_kfunc int bpf_memview_get_source_info(struct file *file,
 					    struct memview_source_info *info)
 {
-	if (!file)
+	if (!file || !(file->f_mode & FMODE_OPENED) || !file_count(file))
 		return -EINVAL;
 	get_source_info(file, info);
 	return 0;
@@ -194,7 +197,8 @@ __bpf_kfunc void bpf_iter_memview_destroy(struct bpf_iter_memview *it)
  * @buf__sz: Size of @buf, bytes.
  *
  * Context: May sleep.
- * Return: Length without the NUL, or -ENAMETOOLONG.
+ * Return: Length without the NUL, or -ENAMETOOLONG; -EINVAL if @buf__sz is 0;
+ *	-ESRCH if the process is so far in its exit that it sees no paths.
  */
 __bpf_kfunc int bpf_memview_source_path(struct file *file, char *buf,
 					u32 buf__sz)
@@ -204,6 +208,8 @@ __bpf_kfunc int bpf_memview_source_path(struct file *file, char *buf,
 
 	if (!buf__sz)
 		return -EINVAL;
+	if (!current->fs)
+		return -ESRCH;
 	path = d_path(&file->f_path, buf, buf__sz);
 	if (IS_ERR(path))
 		return PTR_ERR(path);
@@ -265,8 +271,9 @@ __bpf_kfunc struct memview_range_info *
 bpf_iter_memview_range_next(struct bpf_iter_memview_range *it)
 {
 	struct iter_range *iter = (struct iter_range *)it;
-	struct memview_range *range;
 	pgoff_t first = iter->next, last;
+	struct memview_source_info source;
+	struct memview_range *range;
 
 	range = memview_layout_next(&iter->view->layout, &first, &last);
 	if (!range)
@@ -278,7 +285,8 @@ bpf_iter_memview_range_next(struct bpf_iter_memview_range *it)
 			       << PAGE_SHIFT;
 	iter->info.flags = range->flags;
 	iter->info.reserved = 0;
-	get_source_info(range->source->user_file, &iter->info.source);
+	get_source_info(range->source->user_file, &source);
+	memcpy(&iter->info.source, &source, sizeof(source));
 	memview_range_put(range);
 	return &iter->info;
 }

@@ -129,7 +129,7 @@ struct memview_policy_ops {
 	u32 priority;
 	/** @flags: Of enum memview_policy_flags. */
 	u32 flags;
-	/** @name: Not empty, NUL-terminated: letters, digits, '_', '.', '-'. */
+	/** @name: Not empty, NUL-terminated: letters and digits of ASCII, '_.-'. */
 	char name[MEMVIEW_POLICY_NAME_LEN];
 };
 
@@ -209,6 +209,27 @@ struct memview_source_info {
 };
 
 /**
+ * struct memview_range_source - as struct memview_source_info, of a range
+ * @kind: Of enum memview_source_kind.
+ * @seals: F_SEAL_*, of a memfd; 0 otherwise.
+ * @dev: Device number of its file system, as the kernel has it.
+ * @writable: The file is open for writing.
+ * @ino: Inode number.
+ * @size: Bytes.
+ *
+ * Not of that type: the iterator gives a program what lies on its own stack,
+ * and the verifier does not know. So it must be nothing that a kfunc fills in.
+ */
+struct memview_range_source {
+	u32 kind;
+	u32 seals;
+	u32 dev;
+	u32 writable;
+	u64 ino;
+	u64 size;
+};
+
+/**
  * struct memview_range_info - a range, as the iterator gives it
  * @offset: In the view, bytes.
  * @size: Bytes.
@@ -223,7 +244,7 @@ struct memview_range_info {
 	u64 fd_offset;
 	u32 flags;
 	u32 reserved;
-	struct memview_source_info source;
+	struct memview_range_source source;
 };
 
 /* Iterators, as BPF programs see them: on their stack, opaque. */

@@ -357,8 +357,10 @@ static int copy_name(char *to, const char *from)
 
 	if (!len || len == MEMVIEW_POLICY_NAME_LEN)
 		return -EINVAL;
+	/* To isalnum() the letters of Latin-1 are letters, too. */
 	for (i = 0; i < len; i++)
-		if (!isalnum(from[i]) && !strchr("_.-", from[i]))
+		if (!isascii(from[i]) ||
+		    (!isalnum(from[i]) && !strchr("_.-", from[i])))
 			return -EINVAL;
 	memcpy(to, from, len);
 	return 0;

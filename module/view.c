@@ -368,6 +368,7 @@ int memview_view_unmap(struct memview_view *view,
 int memview_view_resize(struct memview_view *view, loff_t size)
 {
 	pgoff_t first = ((u64)size + PAGE_SIZE - 1) >> PAGE_SHIFT;
+	u64 from = PAGE_ALIGN((u64)size), to;
 	loff_t old;
 	int err;
 
@@ -386,9 +387,10 @@ int memview_view_resize(struct memview_view *view, loff_t size)
 	}
 	mutex_unlock(&view->change_lock);
 	trace_memview_resize(&view->bpf, old, size, err);
-	if (!err && PAGE_ALIGN(size) < PAGE_ALIGN(old))
-		memview_tell_unmap(view, PAGE_ALIGN(size),
-				   PAGE_ALIGN(old) - PAGE_ALIGN(size));
+	/* Up to 2^63: as an loff_t that would be negative. */
+	to = PAGE_ALIGN((u64)old);
+	if (!err && from < to)
+		memview_tell_unmap(view, from, to - from);
 	return err;
 }
 

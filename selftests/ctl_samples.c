@@ -294,6 +294,19 @@ TEST_F(ctl_samples, allow_path_prefix)
 	EXPECT_EQ(-EACCES, map_path(self, below));
 }
 
+/* Nothing is used up, by whatever answer. */
+TEST_F(ctl_samples, allow_path_ever_again)
+{
+	int i;
+
+	make_files(_metadata);
+	LOAD("allow-path --set prefix=/mnt/ext4/data");
+	for (i = 0; i < 1000; i++) {
+		ASSERT_EQ(0, map_path(self, below)) TH_LOG("after %d", i);
+		ASSERT_EQ(-EACCES, map_path(self, beside)) TH_LOG("after %d", i);
+	}
+}
+
 /* A path that the process cannot name at length, and one that is gone. */
 TEST_F(ctl_samples, allow_path_odd)
 {

@@ -28,6 +28,7 @@ static int load_alone(const char *program, const char *map)
 	bpf_map__set_autocreate(r->maps.atomic_policy, false);
 	bpf_map__set_autocreate(r->maps.writing_policy, false);
 	bpf_map__set_autocreate(r->maps.editing_policy, false);
+	bpf_map__set_autocreate(r->maps.filling_policy, false);
 	bpf_map__set_autocreate(r->maps.sleeping_policy, false);
 	if (map) {
 		policy = bpf_object__find_map_by_name(r->obj, map);
@@ -83,6 +84,8 @@ REJECTED(atomic_revoke, .map = "atomic_policy",
 REJECTED(policy_writes, .map = "writing_policy", .reason = "only read is supported");
 REJECTED(policy_edits, .map = "editing_policy", .reason = "only read is supported",
 	 .or = "cannot write into rdonly");
+REJECTED(fill_range, .map = "filling_policy",
+	 .reason = "expected pointer to STRUCT memview_source_info", .or = "R2 must be");
 
 FIXTURE_SETUP(rejected)
 {

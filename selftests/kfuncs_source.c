@@ -6,6 +6,7 @@
 
 #include <sys/sysmacros.h>
 
+#include "exiting.skel.h"
 #include "lsm.skel.h"
 
 #define SIZE	(4 * PAGE)
@@ -186,6 +187,76 @@ TEST_F(source, none)
 	EXPECT_LE(1, l->bss->asked);
 	EXPECT_TRUE(l->bss->result == -EINVAL || l->bss->checked);
 	lsm__destroy(l);
+}
+
+/* Files that the kernel opens for overlayfs, which its verifier trusts too early. */
+TEST_F(source, not_open)
+{
+	struct source src;
+	struct lsm *l;
+	int fd;
+
+	if (libbpf_find_vmlinux_btf_id("backing_file_alloc", BPF_LSM_MAC) < 0)
+		SKIP(return, "missing: the LSM hook backing_file_alloc");
+	SOURCE_OPEN_OR_SKIP(&src, SOURCE_OVERLAY, SIZE);
+	l = lsm__open();
+	ASSERT_NE(NULL, l);
+	bpf_program__set_autoload(l->progs.backing_file_alloc, true);
+	bpf_program__set_autoload(l->progs.backing_file_free, true);
+	ASSERT_EQ(0, lsm__load(l));
+	l->bss->pid = getpid();
+	l->bss->result = l->bss->result_free = 1;
+	ASSERT_EQ(0, lsm__attach(l));
+	fd = source_reopen(&src, O_RDONLY);
+	EXPECT_LE(0, fd);
+	close(fd);
+	source_close(&src);
+	EXPECT_TRUE(WAIT_FOR(l->bss->checked, 10000));
+	lsm__detach(l);
+	EXPECT_LE(1, l->bss->asked);
+	EXPECT_EQ(-EINVAL, l->bss->result);
+	EXPECT_EQ(-EINVAL, l->bss->result_free);
+	lsm__destroy(l);
+}
+
+static void end_with_a_view(int memfd)
+{
+	int control = view_create(SIZE);
+
+	if (view_set_flags(control, MEMVIEW_REVOKE_ON_CLOSE) ||
+	    view_map(control, memfd, 0, PAGE, 0, MAP_R))
+		_exit(1);
+	raise(SIGKILL);
+}
+
+/* A process loses its root before its files. */
+TEST_F(source, path_without_a_root)
+{
+	struct exiting *e = exiting__open();
+	int memfd = memfd_filled(SIZE, 1), status;
+	struct bpf_link *link;
+	pid_t pid;
+
+	ASSERT_NE(NULL, e);
+	libbpf_set_print(no_print);
+	if (exiting__load(e))
+		SKIP(return, "missing: a verifier that trusts the file of a VMA");
+	ASSERT_EQ(0, policy_attach(e->maps.policy, &link));
+	e->bss->pid = getpid();
+	/* With a root it has a path. */
+	ASSERT_EQ(0, view_map(self->control, memfd, 0, PAGE, 0, MAP_R));
+	ASSERT_EQ(0, view_unmap(self->control, 0, PAGE));
+	EXPECT_EQ(1, e->bss->told);
+	EXPECT_LT(0, e->bss->result) TH_LOG("%d", e->bss->result);
+	pid = fork();
+	if (!pid)
+		end_with_a_view(memfd);
+	ASSERT_EQ(pid, waitpid(pid, &status, 0));
+	EXPECT_EQ(SIGKILL, WTERMSIG(status));
+	EXPECT_EQ(2, e->bss->told);
+	EXPECT_EQ(-ESRCH, e->bss->result);
+	policy_detach(&link);
+	exiting__destroy(e);
 }
 
 TEST_HARNESS_MAIN

@@ -342,10 +342,15 @@ TEST_F(policy, not_told_of_nothing)
 	ASSERT_EQ(0, view_resize(self->control, 0));
 	EXPECT_EQ(1, self->r->bss->asked[CALL_UNMAP_FD]);
 	EXPECT_UNMAP(0, 0, SIZE);
+	ASSERT_EQ(0, view_resize(self->control, INT64_MAX));
+	EXPECT_EQ(1, self->r->bss->asked[CALL_UNMAP_FD]);
+	ASSERT_EQ(0, view_resize(self->control, 0));
+	EXPECT_EQ(2, self->r->bss->asked[CALL_UNMAP_FD]);
+	EXPECT_UNMAP(1, 0, 1ULL << 63);
 	k->bss->id = self->id;
 	ASSERT_EQ(0, run_program(k->progs.revoke));
 	EXPECT_EQ(0, k->bss->result);
-	EXPECT_EQ(1, self->r->bss->asked[CALL_UNMAP_FD]);
+	EXPECT_EQ(2, self->r->bss->asked[CALL_UNMAP_FD]);
 	kfuncs__destroy(k);
 }
 

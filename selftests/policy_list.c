@@ -241,6 +241,8 @@ TEST_F(list, names)
 	EXPECT_EQ(-EINVAL, try_policy("two words", 0));
 	EXPECT_EQ(-EINVAL, try_policy("line\n", 0));
 	EXPECT_EQ(-EINVAL, try_policy("a/b", 0));
+	/* Letters of Latin-1, which no terminal and no JSON takes as they are. */
+	EXPECT_EQ(-EINVAL, try_policy("caf\xe9", 0));
 	EXPECT_EQ(0, try_policy("fifteen.letters", 0));
 	EXPECT_EQ(0, try_policy("A", 0));
 }

@@ -256,6 +256,24 @@ struct memview_policy_ops editing_policy = {
 	.name = "editing",
 };
 
+/* What the iterator has given lies on this program's stack, which is not for others to fill. */
+SEC("?struct_ops.s/map_fd")
+int BPF_PROG(fill_range, struct memview *view, struct file *file,
+	     const struct memview_map_fd_info *request)
+{
+	struct memview_range_info *range;
+
+	bpf_for_each(memview_range, range, view)
+		bpf_memview_get_source_info(file, (void *)&range->source);
+	return 0;
+}
+
+SEC(".struct_ops.link")
+struct memview_policy_ops filling_policy = {
+	.map_fd = (void *)fill_range,
+	.name = "filling",
+};
+
 /* The client's mmap_lock is held. */
 SEC("?struct_ops.s/mmap")
 int BPF_PROG(sleeping_mmap, struct memview *view, __u64 offset, __u64 size, __u32 prot)
