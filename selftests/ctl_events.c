@@ -24,6 +24,8 @@ FIXTURE_SETUP(ctl_events)
 	ASSERT_EQ(0, klog_start(&self->klog));
 	SOURCE_OPEN_OR_SKIP(&self->file, SOURCE_EXT4, 4 * PAGE);
 	ASSERT_EQ(0, source_fill(&self->file, 2));
+	/* Writeback takes pages away. */
+	ASSERT_EQ(0, fsync(self->file.fd));
 	self->reader = source_reopen(&self->file, O_RDONLY);
 	ASSERT_LE(0, self->reader);
 	self->memfd = memfd_filled(SIZE, 1);

@@ -76,6 +76,21 @@ FIXTURE_TEARDOWN(ctl_view)
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
 
+/*
+ * The client touches its pages. What it has written goes to disk, or that would take its pages
+ * away later, while a test compares the counters.
+ */
+static void touch(struct __test_metadata *_metadata, FIXTURE_DATA(ctl_view) *self, char **mem)
+{
+	struct view_info info = {};
+
+	ASSERT_EQ(0, client_call(&self->client, client_touches, mem, sizeof(*mem)));
+	ASSERT_EQ(0, fsync(self->file.fd));
+	ASSERT_EQ(0, view_info(self->control, &info));
+	EXPECT_LT(0, info.zaps);
+	EXPECT_LT(0, info.invalidates);
+}
+
 /* The row of a view. */
 static struct json_object *row_of(struct json_object *list, uint64_t id)
 {
@@ -114,7 +129,7 @@ TEST_F(ctl_view, list)
 	const char *lacks;
 	char *mem;
 
-	ASSERT_EQ(0, client_call(&self->client, client_touches, &mem, sizeof(mem)));
+	touch(_metadata, self, &mem);
 	list = ctl_json("list");
 	ASSERT_NE(NULL, list);
 	view = row_of(list, self->id);
@@ -176,7 +191,7 @@ TEST_F(ctl_view, show)
 	const char *lacks;
 	char *mem;
 
-	ASSERT_EQ(0, client_call(&self->client, client_touches, &mem, sizeof(mem)));
+	touch(_metadata, self, &mem);
 	show = ctl_json("show %llu", (unsigned long long)self->id);
 	ASSERT_NE(NULL, show);
 	check_view(_metadata, json_object_object_get(show, "view"), self->control);
@@ -322,7 +337,7 @@ TEST_F(ctl_view, revoke)
 	struct said said;
 	char *mem;
 
-	ASSERT_EQ(0, client_call(&self->client, client_touches, &mem, sizeof(mem)));
+	touch(_metadata, self, &mem);
 	ASSERT_RUN(0, &said, "memviewctl revoke %llu 0 4K", id);
 	EXPECT_SAYS(said.out, ": revoked 0x1000 bytes at 0.\n");
 	EXPECT_EQ(SIGBUS, client_call(&self->client, client_reads, &mem, sizeof(mem)));
@@ -377,9 +392,7 @@ TEST_F(ctl_view, stats)
 	char *mem, key[64];
 	size_t i, n;
 
-	ASSERT_EQ(0, client_call(&self->client, client_touches, &mem, sizeof(mem)));
-	/* Or writeback takes its pages between the two. */
-	ASSERT_EQ(0, fsync(self->file.fd));
+	touch(_metadata, self, &mem);
 	list = ctl_json("list");
 	stats = ctl_json("stats");
 	ASSERT_NE(NULL, stats);
