@@ -36,8 +36,8 @@ test: ## boot VMs and run the tests (KERNEL=6.12 or 7; TEST='-v revoke' for some
 bench: ## boot VMs and measure views against what they replace (BENCH='--check')
 	@scripts/bench --kernel $(KERNEL) $(BENCH)
 
-check-debug: ## run the tests on kernels with KASAN, lockdep, kmemleak... and with KCSAN (TEST as above, or --quick)
-	@scripts/check-debug $(TEST)
+check-debug: ## run the tests on kernels with KASAN, lockdep, kmemleak... and with KCSAN (KERNEL and TEST as above, or --quick)
+	@scripts/check-debug --kernel $(KERNEL) $(TEST)
 
 coverage: ## which lines and branches of the module do the tests reach? (TEST as above)
 	@scripts/coverage $(TEST)
@@ -51,7 +51,7 @@ fuzz: ## random sequences of calls against a model, guided by coverage, for SECO
 beside: ## do stress-ng and the kernel's own mm tests end alike with and without views? (BESIDE='--kernel 7')
 	@scripts/beside $(BESIDE)
 
-style: ## check the code's style: clang-format, sparse, W=1, shellcheck
+style: ## check the code's style: clang-format, checkpatch, sparse, W=1, shellcheck
 	@scripts/style
 
 module: ## memview.ko alone
