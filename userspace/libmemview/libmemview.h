@@ -24,7 +24,7 @@ extern "C" {
  * @size: Of the view, bytes. Costs nothing.
  *
  * Return: the control fd, close-on-exec, or a negative errno. -ENOENT: the
- * module is not loaded.
+ * module is not loaded. -EACCES: the device is not for this user.
  */
 int memview_open(uint64_t size);
 
@@ -150,7 +150,8 @@ int memview_send(int sock, int viewfd, const void *message, size_t size);
  *	a fd: without, it looks as if the other side were gone.
  *
  * Return: 0, -EPIPE if the other side is gone, -EPROTO if the message has
- * another size, or another negative errno; and then no fd was received.
+ * another size or brought several fds, or another negative errno; and then no
+ * fd was received.
  */
 int memview_receive(int sock, int *viewfd, void *message, size_t size);
 

@@ -18,9 +18,9 @@
  *
  * The ioctls below are answered by the control fd only. A *view fd*, from
  * MEMVIEW_GET_VIEWFD, can be passed to another process, which can mmap() it
- * with MAP_SHARED and close it, and do nothing else with it.
+ * with MAP_SHARED and close it, and can neither read nor change anything by it.
  *
- * When the last reference to the control fd goes, nobody can change the view
+ * When the last reference to the control fd goes, no request can change the view
  * any more, and it stays as it is for as long as a client has it. With
  * MEMVIEW_REVOKE_ON_CLOSE it is emptied then.
  *
@@ -37,8 +37,9 @@
  * EINVAL       An argument is unaligned, zero, overflows, reaches beyond the
  *              size of the view or beyond MEMVIEW_MAX_FILE_OFFSET, has an
  *              unknown flag, lacks MEMVIEW_MAP_READ; a reserved field is not
- *              zero; or a batch has an unknown operation, an fd where none
- *              belongs, or more than MEMVIEW_BATCH_MAX entries.
+ *              zero; a structure is smaller than its first form; or a batch
+ *              has an unknown operation, an fd where none belongs, or more
+ *              than MEMVIEW_BATCH_MAX entries.
  * E2BIG        The structure is larger than the kernel knows, and what it does
  *              not know is not zero; or an entry of a batch is larger than a
  *              page.
@@ -46,8 +47,7 @@
  *              a batch answers cannot be written.
  * EBADF        The source fd is not open, or is an O_PATH fd.
  * EACCES       The source fd is not open for reading, or not for writing and
- *              MEMVIEW_MAP_WRITE is asked; or it is append-only; or a policy
- *              refuses.
+ *              MEMVIEW_MAP_WRITE is asked; or it is append-only.
  * EPERM        A seal of the source forbids MEMVIEW_MAP_WRITE, or its mount is
  *              noexec and MEMVIEW_MAP_EXEC is asked.
  * ETXTBSY      The source is a swap file and MEMVIEW_MAP_WRITE is asked.
@@ -62,11 +62,22 @@
  * ENOTTY       Not an ioctl of memview, or the fd is a view fd.
  * EMFILE,      (MEMVIEW_GET_VIEWFD) no room for another file descriptor.
  * ENFILE
+ * any          A policy refuses, or who fills the source before it is read
+ *              (fanotify): the errno is theirs, EACCES or EPERM as a rule.
  * ===========  ===============================================================
  *
  * A request that fails has changed nothing.
+ *
+ * Other system calls: open() of the device fails with EINVAL unless for reading
+ * and writing; of a view's fd by /proc with ENXIO. ftruncate() of a view fd: EPERM.
+ * mmap() of it without MAP_SHARED: EINVAL; of a control fd: ENODEV.
  */
 
+/**
+ * define MEMVIEW_IOC_MAGIC - the type of memview's ioctl numbers
+ *
+ * 0x00 to 0x04 of it are taken.
+ */
 #define MEMVIEW_IOC_MAGIC 0xBB
 
 /**
@@ -159,7 +170,7 @@ struct memview_unmap_fd_info {
  * define MEMVIEW_BATCH_MAX - how many entries a batch has at the most
  *
  * No fault of the view is answered while the layout goes from before to after.
- * With so many entries that takes a few milliseconds.
+ * With so many entries that takes some ten milliseconds at the most.
  */
 #define MEMVIEW_BATCH_MAX 4096
 
