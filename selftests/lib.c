@@ -216,11 +216,14 @@ static int make_huge(struct source *src)
 	if (mmap(mem + offset, src->size, PROT_RW, MAP_SHARED | MAP_FIXED,
 		 src->fd, 0) == MAP_FAILED)
 		err = -errno;
-	for (try = 0; !err && try < 10; try++) {
+	/* Where it cannot be done at all, it says EINVAL. */
+	for (try = 0; !err && try < 60; try++) {
 		if (!madvise(mem + offset, src->size, MADV_COLLAPSE))
 			break;
-		if (errno != EAGAIN || try == 9)
+		if (errno == EINVAL || try == 59)
 			err = -ENODEV;
+		else if (errno == ENOMEM)
+			write_file("/proc/sys/vm/compact_memory", "1");
 		else
 			sleep_ms(50);
 	}
