@@ -98,7 +98,11 @@ out:
  * Insert the PTE, or let it be written to if it is there to be read, if the
  * layout has not changed since the page was resolved.
  *
- * Return: 0, -EAGAIN after a change, or what vm_insert_page() has to say.
+ * Who changes it may be kept for seconds, by his memory cgroup: so he is not
+ * waited for here, with a folio locked that others want.
+ *
+ * Return: 0; -EAGAIN after a change, or amid one; or what vm_insert_page() has to
+ *	say.
  */
 static int commit(struct memview_view *view, const struct memview_met *met,
 		  struct vm_fault *vmf, struct page *page)
@@ -107,7 +111,8 @@ static int commit(struct memview_view *view, const struct memview_met *met,
 	int err;
 
 	memview_insertion_vma(&vma, vmf, met->range);
-	down_read(&view->layout.lock);
+	if (!down_read_trylock(&view->layout.lock))
+		return -EAGAIN;
 	if (has_changed(view, met, vmf)) {
 		err = -EAGAIN;
 	} else if (memview_lost_table(vmf)) {

@@ -309,7 +309,7 @@ int memview_layout_change(struct memview_layout *layout,
 	if (numbers.ranges > 0 &&
 	    layout->nr_ranges + numbers.ranges > READ_ONCE(memview_max_ranges))
 		return -ENOSPC;
-	/* Faults wait for the lock with a folio locked, that I/O may wait for. */
+	/* Faults wait for the lock: they shall not wait for I/O as well. */
 	noio = memalloc_noio_save();
 	down_write(&layout->lock);
 	err = store_all(layout, pieces, pieces + nr, dead);

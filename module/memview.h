@@ -19,7 +19,7 @@
  *   client's mmap_lock, inode lock of the view (ftruncate)
  *     view->change_lock
  *     lock of a folio of a source
- *       view->layout.lock
+ *       view->layout.lock (tried, where a folio is locked)
  *         i_mmap lock of a source file (also taken by the core around what
  *             follows: truncate, reclaim, migration, writeback)
  *           source->ranges_lock

@@ -25,6 +25,34 @@ int BPF_PROG(map_around)
 	return 0;
 }
 
+/* A fault has been told that it may write to a page, which is locked. */
+SEC("?fexit/memview_source_mkwrite")
+int BPF_PROG(may_write)
+{
+	stall_thread();
+	return 0;
+}
+
+static bool changing;
+
+/* A change of a view's layout begins... */
+SEC("?fentry/memview_layout_change")
+int BPF_PROG(change_begins)
+{
+	if ((__u32)bpf_get_current_pid_tgid() == tid)
+		changing = true;
+	return 0;
+}
+
+/* ...and has its lock. */
+SEC("?fexit/down_write")
+int BPF_PROG(change_locked)
+{
+	if (changing)
+		stall_thread();
+	return 0;
+}
+
 /* get_mempolicy() has given up the lock of the address space, and holds a policy. */
 SEC("?fentry/get_user_pages_fast")
 int BPF_PROG(look_up_node)
