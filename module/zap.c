@@ -28,21 +28,29 @@ static u64 now(void)
 	return trace_memview_zap_enabled() ? ktime_get_ns() : 0;
 }
 
-/* The entry of the middle level for an address, or NULL if there is no table. */
-static pmd_t *find_pmd(struct mm_struct *mm, unsigned long addr)
+/*
+ * The entry of the middle level for an address, or NULL if there is no table.
+ * @next is where that ends which has been looked at: without tables, a lot.
+ */
+static pmd_t *find_pmd(struct mm_struct *mm, unsigned long addr,
+		       unsigned long end, unsigned long *next)
 {
 	pgd_t *pgd = pgd_offset(mm, addr);
 	p4d_t *p4d;
 	pud_t *pud;
 
+	*next = pgd_addr_end(addr, end);
 	if (pgd_none(READ_ONCE(*pgd)))
 		return NULL;
 	p4d = p4d_offset(pgd, addr);
+	*next = p4d_addr_end(addr, end);
 	if (p4d_none(READ_ONCE(*p4d)))
 		return NULL;
 	pud = pud_offset(p4d, addr);
+	*next = pud_addr_end(addr, end);
 	if (pud_none(READ_ONCE(*pud)))
 		return NULL;
+	*next = pmd_addr_end(addr, end);
 	return pmd_offset(pud, addr);
 }
 
@@ -64,13 +72,8 @@ static void await_huge(struct mm_struct *mm, unsigned long start,
 
 	for (; start < end; start = next) {
 		cond_resched();
-		pmd = find_pmd(mm, start);
-		if (!pmd) {
-			next = pud_addr_end(start, end);
-			continue;
-		}
-		next = pmd_addr_end(start, end);
-		if (pmd_none(pmdp_get_lockless(pmd)))
+		pmd = find_pmd(mm, start, end, &next);
+		if (pmd && pmd_none(pmdp_get_lockless(pmd)))
 			spin_unlock(pmd_lock(mm, pmd));
 	}
 }

@@ -353,4 +353,50 @@ TEST_F(huge, mprotect)
 	EXPECT_PAGES(0, SIZE / PAGE);
 }
 
+enum { TERA = 40 };
+
+/* How long it takes to take a wide range away, at best: others have the CPU, too. */
+static uint64_t time_unmap(int fd, uint64_t size, bool huge)
+{
+	uint64_t best = ~0ULL, start, value;
+	int try, viewfd, control = view_create(size);
+	char *mem;
+
+	viewfd = view_get_fd(control);
+	mem = view_mmap(viewfd, size, PROT_READ, 0);
+	if (mem == MAP_FAILED || madvise(mem, size, huge ? MADV_NORMAL : MADV_NOHUGEPAGE))
+		return best;
+	for (try = 0; try < 5; try++) {
+		if (view_map(control, fd, 0, size, 0, MAP_R) || probe_read(mem, &value) ||
+		    probe_read(mem + size - PAGE, &value) || !mapped_huge(mem, size) == huge)
+			return ~0ULL;
+		start = now_ns();
+		view_unmap(control, 0, size);
+		start = now_ns() - start;
+		best = start < best ? start : best;
+	}
+	munmap(mem, size);
+	close(viewfd);
+	close(control);
+	return best;
+}
+
+/* Catches: a look for huge pages where there are no tables at all, step by step. */
+TEST(wide)
+{
+	const uint64_t size = 64ULL << TERA;
+	uint64_t pages_ns, huge_ns;
+	struct source src;
+
+	OPEN_HUGE_OR_SKIP(&src, HUGE_MEMFD, 2 * HUGE, TAG);
+	ASSERT_EQ(0, ftruncate(src.fd, size));
+	pages_ns = time_unmap(src.fd, size, false);
+	huge_ns = time_unmap(src.fd, size, true);
+	ASSERT_NE(~0ULL, pages_ns);
+	ASSERT_NE(~0ULL, huge_ns);
+	printf("# with a huge page %llu times as long\n", (unsigned long long)(huge_ns / pages_ns));
+	EXPECT_GT(4, huge_ns / pages_ns);
+	source_close(&src);
+}
+
 TEST_HARNESS_MAIN
