@@ -30,14 +30,14 @@ help: ## this text
 demo: ## boot a VM and show what memview does
 	@scripts/demo --kernel $(KERNEL) $(DEMO)
 
-test: ## boot VMs and run the tests (KERNEL=6.12 or 7; TEST='-v revoke' for some)
+test: ## boot VMs and run the tests (KERNEL=6.12, 7, debug, debug7 or kcsan; TEST='-v revoke' for some)
 	@scripts/test --kernel $(KERNEL) $(TEST)
 
 bench: ## boot VMs and measure views against what they replace (BENCH='--check')
 	@scripts/bench --kernel $(KERNEL) $(BENCH)
 
-check-debug: ## run the tests on kernels with KASAN, lockdep, kmemleak... and with KCSAN (KERNEL and TEST as above, or --quick)
-	@scripts/check-debug --kernel $(KERNEL) $(TEST)
+check-all: ## all there is to check, most of a day; can be stopped, and goes on (CHECK='--table', or steps)
+	@scripts/check-all $(CHECK)
 
 coverage: ## which lines and branches of the module do the tests reach? (TEST as above)
 	@scripts/coverage $(TEST)
@@ -108,5 +108,5 @@ test-deb: ## are the packages built, lintian clean, installed, built by DKMS, lo
 clean: ## remove what was built here (the cached SDK root stays)
 	rm -rf build
 
-.PHONY: all help demo test bench check-debug coverage soak fuzz beside style module userspace selftests benchmarks build-guest \
+.PHONY: all help demo test bench check-all coverage soak fuzz beside style module userspace selftests benchmarks build-guest \
 	install install-userspace uninstall deb test-deb clean
