@@ -195,6 +195,43 @@ TEST_F(control, counts_when_it_is_given)
 	pthread_join(thread, NULL);
 }
 
+static int status_of(const char *command, char *out, size_t size)
+{
+	FILE *pipe = popen(command, "r");
+	size_t used = fread(out, 1, size - 1, pipe);
+	int status;
+
+	out[used] = '\0';
+	status = pclose(pipe);
+	return WEXITSTATUS(status);
+}
+
+/* No tool takes 010 for eight, nor what has a sign, a space or something behind it. */
+TEST_F(control, takes_numbers_as_they_are)
+{
+	static const char *const wrong[] = {
+		"010", "00", "0x", "0X10", "1x", "0x1g", "+1", "-1", " 1", "1 ", "1e3", "",
+		"18446744073709551617", "0x10000000000000001",
+	};
+	char command[256];
+	unsigned int i;
+
+	for (i = 0; i < ARRAY_SIZE(wrong); i++) {
+		snprintf(command, sizeof(command),
+			 "for tool in 'memview-vhost-user --control %s revoke' 'memviewctl show' "
+			 "'memview-vhost-user -f a -b b --grace' 'memview-demo --replacements'; "
+			 "do timeout 10 $tool '%s' 2>&1; [ $? = 2 ] || exit 1; done",
+			 self->proxy.control, wrong[i]);
+		EXPECT_EQ(0, status_of(command, self->out, sizeof(self->out)))
+			TH_LOG("'%s': %s", wrong[i], self->out);
+	}
+	CONTROL(2, "revoke 1 010000 010000");
+	CONTROL(2, "revoke 1 4K 16777216T");
+	EXPECT_PAGES("wwww");
+	CONTROL(0, "revoke 0x1 1048576K 4K");
+	EXPECT_PAGES("-www");
+}
+
 TEST_F(control, says_what_is_wrong)
 {
 	char command[64];
@@ -224,17 +261,6 @@ TEST_F(control, says_what_is_wrong)
 	sleep_ms(100);
 	CONTROL(0, "list");
 	EXPECT_SAID("There is no session.");
-}
-
-static int status_of(const char *command, char *out, size_t size)
-{
-	FILE *pipe = popen(command, "r");
-	size_t used = fread(out, 1, size - 1, pipe);
-	int status;
-
-	out[used] = '\0';
-	status = pclose(pipe);
-	return WEXITSTATUS(status);
 }
 
 /* A frontend that asks for something: that is when a session begins. */

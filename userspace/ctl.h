@@ -14,6 +14,8 @@
 #include <stdio.h>
 #include <sys/types.h>
 
+#include "number.h"
+
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
 /**
@@ -47,7 +49,6 @@ const struct command *find_command(const struct command *commands,
 				   const char *name);
 int parse(const struct argp *argp, int argc, char **argv, void *input);
 bool is_global_option(const char *arg);
-int parse_number(const char *text, uint64_t *number);
 
 /* ctl_*.c, each with its table of commands, which ends with an empty line */
 extern const struct command view_commands[];

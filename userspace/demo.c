@@ -83,13 +83,12 @@ static const struct argp_option argp_options[] = {
 	{}
 };
 
-static unsigned int parse_number(struct argp_state *state, const char *text,
-				 unsigned int most)
+static unsigned int parse_positive(struct argp_state *state, const char *text,
+				   unsigned int most)
 {
-	char *end;
-	unsigned long number = strtoul(text, &end, 10);
+	uint64_t number;
 
-	if (*text < '0' || *text > '9' || *end || !number || number > most)
+	if (parse_integer(text, most, &number) || !number)
 		argp_error(state, "'%s' is not a number from 1 to %u", text,
 			   most);
 	return number;
@@ -114,7 +113,8 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		options->dir = arg;
 		return 0;
 	case 'n':
-		options->replacements = parse_number(state, arg, MOST_REPLACED);
+		options->replacements =
+			parse_positive(state, arg, MOST_REPLACED);
 		return 0;
 	case 'j':
 		options->json = true;
@@ -126,7 +126,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		options->bpf = parse_when(state, "bpf", arg);
 		return 0;
 	case KEY_CLIENT:
-		options->client = parse_number(state, arg, 1024);
+		options->client = parse_positive(state, arg, 1024);
 		return 0;
 	case ARGP_KEY_ARG:
 		if (options->file)

@@ -76,12 +76,12 @@ static unsigned int terminal_width(void)
 {
 	const char *columns = getenv("COLUMNS");
 	struct winsize size = {};
+	uint64_t width;
 
-	if (columns && atoi(columns) > 0)
-		return atoi(columns);
-	if (ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) || !size.ws_col)
-		return FULL_WIDTH;
-	return size.ws_col;
+	if (columns && !parse_integer(columns, UINT16_MAX, &width) && width)
+		return width;
+	ioctl(STDOUT_FILENO, TIOCGWINSZ, &size);
+	return size.ws_col ?: FULL_WIDTH;
 }
 
 struct output *output_open(bool json, const char *color)

@@ -28,42 +28,6 @@ const struct command *find_command(const struct command *commands,
 	return NULL;
 }
 
-/**
- * parse_number - a number as people write it
- * @text: Decimal, or hexadecimal after 0x; K, M, G and T multiply by powers
- *	of 1024.
- * @number: Set.
- *
- * Return: 0 or -EINVAL.
- */
-int parse_number(const char *text, uint64_t *number)
-{
-	static const char units[] = "KMGT";
-	const char *unit;
-	uint64_t value;
-	char *end;
-
-	if (*text < '0' || *text > '9')
-		return -EINVAL;
-	errno = 0;
-	value = strtoull(text, &end, text[1] == 'x' ? 16 : 10);
-	if (errno)
-		return -EINVAL;
-	unit = *end ? strchr(units, *end) : NULL;
-	if (unit) {
-		unsigned int shift = 10 * (unit - units + 1);
-
-		if (value << shift >> shift != value)
-			return -EINVAL;
-		value <<= shift;
-		end++;
-	}
-	if (*end)
-		return -EINVAL;
-	*number = value;
-	return 0;
-}
-
 static const struct argp_option global_options[] = {
 	{ "json", 'j', NULL, 0, "JSON for programs instead of text", 1 },
 	{ "debug", 'd', NULL, 0, "show all that libbpf and the verifier say",

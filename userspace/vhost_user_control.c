@@ -16,6 +16,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "number.h"
 #include "vhost_user.h"
 
 /* Sessions answer at once. */
@@ -172,29 +173,6 @@ static int ask(const char *path, const struct control_request *request)
 	return fail(path, "no answer", ETIMEDOUT);
 }
 
-/* A size or an address; false if the text is none. */
-static bool parse_number(const char *text, uint64_t *number)
-{
-	static const char units[] = "KMGT";
-	const char *unit;
-	char *end;
-
-	errno = 0;
-	*number = strtoull(text, &end, 0);
-	if (errno || end == text || *text == '-')
-		return false;
-	unit = *end ? strchr(units, *end) : NULL;
-	if (unit) {
-		unsigned int shift = 10 * (unit - units + 1);
-
-		if (*number << shift >> shift != *number)
-			return false;
-		*number <<= shift;
-		end++;
-	}
-	return !*end;
-}
-
 static int usage(const char *what)
 {
 	fprintf(stderr,
@@ -227,14 +205,14 @@ int control_main(const char *path, int argc, char **argv)
 			return usage("no such command");
 	if (argc != 2 && argc != 4)
 		return usage("a SESSION, and maybe ADDRESS and SIZE, please");
-	if (strcmp(argv[1], "all") && (!parse_number(argv[1], &session) ||
-				       !session || session > UINT32_MAX))
+	if (strcmp(argv[1], "all") &&
+	    (parse_integer(argv[1], UINT32_MAX, &session) || !session))
 		return usage("a SESSION is a number that list shows, or all");
 	request.session = session;
 	request.all = argc == 2;
 	if (argc == 4) {
-		if (!parse_number(argv[2], &request.start) ||
-		    !parse_number(argv[3], &size) || !size ||
+		if (parse_number(argv[2], &request.start) ||
+		    parse_number(argv[3], &size) || !size ||
 		    (request.start | size) & 4095 ||
 		    request.start + size < request.start)
 			return usage(

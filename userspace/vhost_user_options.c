@@ -7,6 +7,7 @@
 #include <string.h>
 #include <sys/un.h>
 
+#include "number.h"
 #include "vhost_user.h"
 
 #define MOST_GRACE 3600000
@@ -60,10 +61,9 @@ static const char *parse_path(struct argp_state *state, const char *path)
 
 static unsigned int parse_grace(struct argp_state *state, const char *text)
 {
-	char *end;
-	unsigned long number = strtoul(text, &end, 10);
+	uint64_t number;
 
-	if (*text < '0' || *text > '9' || *end || number > MOST_GRACE)
+	if (parse_integer(text, MOST_GRACE, &number))
 		argp_error(state, "--grace: '%s' is no number from 0 to %d",
 			   text, MOST_GRACE);
 	return number;

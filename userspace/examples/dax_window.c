@@ -32,7 +32,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <libmemview.h>
 #include <poll.h>
 #include <stdbool.h>
@@ -165,7 +164,6 @@ static void open_window(void)
 
 /* ---- The frontend ---- */
 
-/* Wait for a frontend: its connection. */
 static int accept_one(const char *path)
 {
 	struct sockaddr_un address = { .sun_family = AF_UNIX };
@@ -360,13 +358,14 @@ static double now_ns(void)
  * What a range costs that comes and goes, in ns: by the view, and by asking the
  * frontend, which has a second window for that.
  */
-static int compare(unsigned int rounds, uint64_t size)
+static int compare(uint64_t rounds, uint64_t size)
 {
 	int file = memfd_create("file", MFD_CLOEXEC), result = 0;
-	unsigned int view_rounds = 20 * rounds, i; /* they are short */
+	uint64_t view_rounds = 20 * rounds, i; /* they are short */
 	double start, middle, by_view, by_frontend;
 
-	if (!dev.compare || !dev.handed_out || !rounds || size > dev.size)
+	if (!dev.compare || !dev.handed_out || rounds - 1 > UINT16_MAX ||
+	    size > dev.size)
 		return -EINVAL;
 	if (file < 0 || ftruncate(file, size))
 		return -errno;
@@ -386,24 +385,28 @@ static int compare(unsigned int rounds, uint64_t size)
 	return result;
 }
 
+/* As 4096 or 0x1000, less than 2^43; or UINT64_MAX, which fits nowhere. */
+static uint64_t number(const char *text)
+{
+	char *end;
+	uint64_t value = strtoull(text, &end, text[1] == 'x' ? 16 : 10);
+
+	return *text < '0' || *text > '9' || *end || value >> 43 ? -1UL : value;
+}
+
 static void obey(const char *line)
 {
-	uint64_t offset, fd_offset, size;
-	char path[1024], how[8] = "";
-	unsigned int rounds;
-	int result;
+	char path[1024], a[24], b[24], size[24], how[8] = "";
+	int result = -ENOTSUP;
 
-	if (sscanf(line, "map %" SCNi64 " %1023s %" SCNi64 " %" SCNi64 " %7s",
-		   &offset, path, &fd_offset, &size, how) >= 4)
-		result = map(offset, path, fd_offset, size,
+	if (sscanf(line, "map %23s %1023s %23s %23s %7s", a, path, b, size,
+		   how) >= 4)
+		result = map(number(a), path, number(b), number(size),
 			     !strcmp(how, "write"));
-	else if (sscanf(line, "unmap %" SCNi64 " %" SCNi64, &offset, &size) ==
-		 2)
-		result = show_scratch(offset, size);
-	else if (sscanf(line, "compare %u %" SCNi64, &rounds, &size) == 2)
-		result = compare(rounds, size);
-	else
-		result = -ENOTSUP;
+	else if (sscanf(line, "unmap %23s %23s", a, size) == 2)
+		result = show_scratch(number(a), number(size));
+	else if (sscanf(line, "compare %23s %23s", a, size) == 2)
+		result = compare(number(a), number(size));
 	if (result)
 		printf("error: %s\n", strerror(-result));
 	else
@@ -473,7 +476,7 @@ int main(int argc, char **argv)
 	       -1) {
 		switch (option) {
 		case 's':
-			dev.size = strtoul(optarg, NULL, 0) * MIB;
+			dev.size = number(optarg) * MIB;
 			break;
 		case 'c':
 			dev.compare = true;
