@@ -253,13 +253,21 @@ TEST_F(library, example_lend)
 	EXPECT_OUTPUT("the worker has made: LENT, AND TAKEN BACK\na touch after that: SIGBUS\n");
 }
 
+/* The host answers for what the buffers hold once they are back; so the last answer is any. */
 TEST_F(library, example_plugin_host)
 {
-	char out[1024];
+	char out[1024], expected[1024];
+	unsigned int fickle = 0;
+	char *line;
 
 	EXPECT_EQ(0, run_example("plugin_host", out, sizeof(out)));
-	EXPECT_OUTPUT("good: answers 262144\ncurious: answers 0\nvandal: has died\nendless: takes too long\n"
-		      "the input is as it was\n");
+	line = strstr(out, "fickle: answers ");
+	ASSERT_NE(NULL, line) TH_LOG("it has printed: %s", out);
+	EXPECT_EQ(1, sscanf(line, "fickle: answers %u", &fickle));
+	snprintf(expected, sizeof(expected),
+		 "good: answers 262144\ncurious: answers 0\nvandal: has died\nendless: takes too long\n"
+		 "fickle: answers %u\nthe input is as it was\n", fickle);
+	EXPECT_OUTPUT(expected);
 }
 
 /* A file of no whole number of windows, nor of pages. */

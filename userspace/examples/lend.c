@@ -48,7 +48,7 @@ static void work(int sock)
 	      "worker: mmap");
 	close(viewfd);
 	while (!memview_receive(sock, NULL, &job, sizeof(job))) {
-		for (c = map; *c; c++)
+		for (c = map; c < (char *)map + SIZE && *c; c++)
 			*c = toupper((unsigned char)*c);
 		check(memview_send(sock, -1, &job, sizeof(job)),
 		      "worker: send");
@@ -81,7 +81,7 @@ int main(void)
 	int sock, status, view, viewfd;
 	pid_t worker = start_worker(&sock);
 	int memfd = memfd_create("buffer", MFD_CLOEXEC);
-	char *buffer, job = 0;
+	char *buffer, text[64], job = 0;
 
 	if (memfd < 0 || ftruncate(memfd, SIZE))
 		err(EXIT_FAILURE, "memfd");
@@ -98,8 +98,14 @@ int main(void)
 	check(memview_map(view, 0, memfd, 0, SIZE, READ_WRITE), "lend");
 	check(memview_send(sock, -1, &job, sizeof(job)), "send a job");
 	check(memview_receive(sock, NULL, &job, sizeof(job)), "receive");
+	/*
+	 * First take back, then read: until then the worker can change what has
+	 * been looked at. It may have written anything: so this copies what has
+	 * room, with an end that the worker did not choose.
+	 */
 	check(memview_unmap(view, 0, SIZE), "take back");
-	printf("the worker has made: %s\n", buffer);
+	snprintf(text, sizeof(text), "%.*s", (int)sizeof(text) - 1, buffer);
+	printf("the worker has made: %s\n", text);
 
 	/* A job without a buffer, as if the worker would not wait. */
 	check(memview_send(sock, -1, &job, sizeof(job)), "send a job");

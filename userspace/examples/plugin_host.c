@@ -5,7 +5,12 @@
  * A plugin is a process that is given two buffers through one view: the input,
  * which it can only read, and the output. What it does wrong hurts nobody: a
  * write to the input kills it, and when it does not come to an end, the host
- * takes the buffers back, and they hold still while the host looks at them.
+ * takes the buffers back, and the plugin cannot change them any more.
+ *
+ * The host takes back before it reads. A plugin that says it is done can go on
+ * writing, and change its answer after the host has checked it. The host also
+ * copies the answer, and checks and uses the copy only: I/O that the plugin has
+ * started may still write to the page.
  *
  * A plugin is forked before there are buffers, so it inherits neither their file
  * nor a mapping of it. A host in earnest gives it a user of its own, too: one
@@ -40,6 +45,26 @@ struct plugin {
 	void (*run)(const uint32_t *input, uint32_t *output);
 };
 
+static int check(int result, const char *what)
+{
+	if (result < 0) {
+		errno = -result;
+		err(EXIT_FAILURE, "%s", what);
+	}
+	return result;
+}
+
+/* ---- The plugins ---- */
+
+static int plugin_sock = -1;
+
+static void say_done(void)
+{
+	const char done = 1;
+
+	check(memview_send(plugin_sock, -1, &done, sizeof(done)), "plugin");
+}
+
 static void run_good(const uint32_t *input, uint32_t *output)
 {
 	for (size_t i = 0; i < SIZE / sizeof(*input); i++)
@@ -58,6 +83,14 @@ static void run_endless(const uint32_t *input, uint32_t *output)
 
 	for (;;)
 		*word += input[0];
+}
+
+/* Answers, says that it is done, and goes on to change its answer. */
+static void run_fickle(const uint32_t *input, uint32_t *output)
+{
+	run_good(input, output);
+	say_done();
+	run_endless(input, output);
 }
 
 /* How many ways it has to the file of the buffers, but for the view. */
@@ -83,35 +116,28 @@ static void run_curious(const uint32_t *input, uint32_t *output)
 }
 
 static const struct plugin plugins[] = {
-	{ "good", run_good },
-	{ "curious", run_curious },
-	{ "vandal", run_vandal },
-	{ "endless", run_endless },
+	{ "good", run_good },	  { "curious", run_curious },
+	{ "vandal", run_vandal }, { "endless", run_endless },
+	{ "fickle", run_fickle },
 };
-
-static int check(int result, const char *what)
-{
-	if (result < 0) {
-		errno = -result;
-		err(EXIT_FAILURE, "%s", what);
-	}
-	return result;
-}
 
 static void plugin_main(const struct plugin *plugin, int sock)
 {
-	char done = 1;
 	void *buffers;
 	int viewfd;
+	char begin;
 
-	check(memview_receive(sock, &viewfd, &done, sizeof(done)), "plugin");
+	plugin_sock = sock;
+	check(memview_receive(sock, &viewfd, &begin, sizeof(begin)), "plugin");
 	check(memview_mmap(viewfd, 0, 2 * SIZE, PROT_READ | PROT_WRITE,
 			   &buffers),
 	      "plugin");
 	plugin->run(buffers, (uint32_t *)((char *)buffers + OUTPUT));
-	check(memview_send(sock, -1, &done, sizeof(done)), "plugin");
+	say_done();
 	_exit(EXIT_SUCCESS);
 }
+
+/* ---- The host ---- */
 
 /* It waits for its view. */
 static pid_t start(const struct plugin *plugin, int *sock)
@@ -121,6 +147,7 @@ static pid_t start(const struct plugin *plugin, int *sock)
 
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair))
 		err(EXIT_FAILURE, "socketpair");
+	fflush(stdout);
 	pid = fork();
 	if (pid < 0)
 		err(EXIT_FAILURE, "fork");
@@ -151,12 +178,16 @@ static uint32_t *make_buffers(int *memfd)
 	return buffers;
 }
 
-/* Return: the view, with which they are taken back. */
+/*
+ * Return: the view, with which they are taken back. The kernel takes them back
+ * if the host dies: PR_SET_PDEATHSIG is no more than a request to the plugin.
+ */
 static int lend_buffers(int memfd, int sock)
 {
 	int view = check(memview_open(2 * SIZE), "/dev/memory-view"), viewfd;
 	char begin = 0;
 
+	check(memview_set_flags(view, MEMVIEW_REVOKE_ON_CLOSE), "view");
 	check(memview_map(view, INPUT, memfd, INPUT, SIZE, MEMVIEW_MAP_READ),
 	      "lend the input");
 	check(memview_map(view, OUTPUT, memfd, OUTPUT, SIZE,
@@ -168,14 +199,29 @@ static int lend_buffers(int memfd, int sock)
 	return view;
 }
 
+/* Return: what became of the plugin; NULL if it says that it is done. */
+static const char *wait_for(int sock)
+{
+	struct pollfd wait = { .fd = sock, .events = POLLIN };
+	int ready = poll(&wait, 1, PATIENCE_MS);
+	char done;
+
+	if (ready < 0)
+		err(EXIT_FAILURE, "poll");
+	if (!ready)
+		return "takes too long";
+	return memview_receive(sock, NULL, &done, sizeof(done)) ? "has died" :
+								  NULL;
+}
+
 /* The buffers are the host's alone again, whatever the plugin has done. */
-static void look_at(const struct plugin *plugin, const uint32_t *buffers)
+static void look_at(const struct plugin *plugin, const uint32_t *buffers,
+		    uint32_t answer)
 {
 	const volatile uint32_t *output = buffers + OUTPUT / sizeof(*buffers);
-	uint32_t before = *output;
 
 	usleep(10000);
-	if (*output != before)
+	if (*output != answer)
 		errx(EXIT_FAILURE, "%s: still writes", plugin->name);
 	for (size_t i = 0; i < SIZE / sizeof(*buffers); i++)
 		if (buffers[i] != 1)
@@ -185,26 +231,24 @@ static void look_at(const struct plugin *plugin, const uint32_t *buffers)
 
 static void host(const struct plugin *plugin)
 {
-	struct pollfd wait = { .events = POLLIN };
+	int sock, memfd, view;
 	/* First of all: what it is not to have is not there yet. */
-	pid_t pid = start(plugin, &wait.fd);
-	int memfd, view;
-	uint32_t *buffers = make_buffers(&memfd);
-	char done;
+	pid_t pid = start(plugin, &sock);
+	uint32_t *buffers = make_buffers(&memfd), answer;
+	const char *trouble;
 
-	view = lend_buffers(memfd, wait.fd);
-	if (!poll(&wait, 1, PATIENCE_MS))
-		printf("%s: takes too long\n", plugin->name);
-	else if (memview_receive(wait.fd, NULL, &done, sizeof(done)))
-		printf("%s: has died\n", plugin->name);
-	else
-		printf("%s: answers %u\n", plugin->name,
-		       buffers[OUTPUT / sizeof(*buffers)]);
+	view = lend_buffers(memfd, sock);
+	trouble = wait_for(sock);
 	check(memview_unmap(view, 0, 2 * SIZE), "take back");
-	look_at(plugin, buffers);
+	answer = *(volatile uint32_t *)&buffers[OUTPUT / sizeof(*buffers)];
+	look_at(plugin, buffers, answer);
+	if (trouble)
+		printf("%s: %s\n", plugin->name, trouble);
+	else
+		printf("%s: answers %u\n", plugin->name, answer);
 	kill(pid, SIGKILL);
 	waitpid(pid, NULL, 0);
-	close(wait.fd);
+	close(sock);
 	close(view);
 	munmap(buffers, 2 * SIZE);
 	close(memfd);

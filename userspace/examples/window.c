@@ -85,6 +85,23 @@ static int start_reader(void)
 	return pair[0];
 }
 
+/*
+ * Show the part that the reader asks for. The message is the reader's: what it
+ * asks for is checked, and what it claims is used for nothing but to be printed.
+ */
+static void show(int view, int file, const char *path, uint64_t file_size,
+		 struct message *message)
+{
+	if (message->offset > file_size || message->offset % WINDOW)
+		errx(EXIT_FAILURE, "the reader asks for what is no part");
+	message->size = file_size - message->offset;
+	if (message->size > WINDOW)
+		message->size = WINDOW;
+	check(memview_map(view, 0, file, message->offset, WINDOW,
+			  MEMVIEW_MAP_READ),
+	      path);
+}
+
 int main(int argc, char **argv)
 {
 	struct message message = {};
@@ -106,12 +123,7 @@ int main(int argc, char **argv)
 		      "receive");
 		if (message.offset == (uint64_t)stat.st_size)
 			break;
-		message.size = stat.st_size - message.offset;
-		if (message.size > WINDOW)
-			message.size = WINDOW;
-		check(memview_map(view, 0, file, message.offset, WINDOW,
-				  MEMVIEW_MAP_READ),
-		      argv[1]);
+		show(view, file, argv[1], stat.st_size, &message);
 		check(memview_send(sock, -1, &message, sizeof(message)),
 		      "send");
 	}
