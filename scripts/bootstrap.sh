@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-#
+# SPDX-License-Identifier: GPL-2.0
 # bootstrap.sh - how a Debian root is made: by mmdebstrap, beside its final place.
 # Sourced after lib.sh, never run. The caller holds a lock, and has set cache.
 

@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-#
+# SPDX-License-Identifier: GPL-2.0
 # lib.sh - what scripts/sdk and scripts/vm share: the build root's place and lock, and the way in.
 # Sourced, never run. The caller sets -euo pipefail.
 

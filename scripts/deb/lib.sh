@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-#
+# SPDX-License-Identifier: GPL-2.0
 # lib.sh - the way into the roots that packages are built and tested in. Sourced after scripts/lib.sh, never run.
 
 # enter MODE TREE DIR CMD...: run CMD in TREE, which is read-only if MODE is ro, with DIR at /mnt. Its mounts and processes end

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT
 /*
  * socket.c - views travel over Unix sockets, as SCM_RIGHTS
  */

@@ -1,4 +1,4 @@
-// SPDX-License-Identifier: GPL-2.0
+// SPDX-License-Identifier: MIT
 /*
  * view.c - the requests to a view. One that the kernel's header adds is a
  * function here, and a name in libmemview.map.
