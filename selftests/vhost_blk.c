@@ -14,7 +14,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 
-#define DISK_SIZE	(64 * MiB)
+#define DISK_SIZE	(16 * MiB)
 #define MEMORY_MIB	6144 /* of which a small part is touched */
 
 FIXTURE(blk)
@@ -231,7 +231,7 @@ TEST_F_TIMEOUT(blk, reads_and_writes, 500)
 
 	if (!self->dev.file.expected)
 		return;
-	ret = io_rounds(&self->dev, (uint64_t)scaled(64) * MiB, &moved);
+	ret = io_rounds(&self->dev, (uint64_t)scaled(16) * MiB, &moved);
 	ASSERT_LE(0, ret) TH_LOG("after %ju bytes: %ld; %s", (uintmax_t)moved, ret, proxy_log(&self->proxy));
 	EXPECT_TRUE(program_has(self->daemon, "memory-view:"));
 	EXPECT_FALSE(program_has(self->daemon, "memfd:memory"));

@@ -12,7 +12,7 @@
 
 #include <linux/fuse.h>
 
-#define FILE_SIZE	(32 * MiB)
+#define FILE_SIZE	(8 * MiB)
 #define QEMU_MIB	6144 /* of which a small part is touched */
 
 /* The guest's FUSE, and the file that it has open. */
@@ -264,7 +264,7 @@ TEST_F_TIMEOUT(fs, reads_and_writes, 500)
 
 	if (!self->fuse.dev.file.expected)
 		return;
-	ret = io_rounds(&self->fuse.dev, (uint64_t)scaled(64) * MiB, &moved);
+	ret = io_rounds(&self->fuse.dev, (uint64_t)scaled(16) * MiB, &moved);
 	ASSERT_LE(0, ret) TH_LOG("after %ju bytes: %ld; %s", (uintmax_t)moved, ret, proxy_log(&self->proxy));
 	EXPECT_TRUE(program_has(self->daemon, "memory-view:"));
 	EXPECT_FALSE(program_has(self->daemon, "-e memfd:guest -e memfd:memory"));
@@ -284,7 +284,7 @@ TEST_F_TIMEOUT(fs, revoked, 300)
 
 	if (!dev->file.expected)
 		return;
-	for (round = 0; round < 3; round++) {
+	for (round = 0; round < 2; round++) {
 		/* All of the memory, or what is in use of QEMU's. */
 		watched = variant->qemu ? dev->io[0].mem : dev->guest.mem;
 		size = variant->qemu ? RING_SLOTS * IO_SLOT_SIZE : dev->guest.size;

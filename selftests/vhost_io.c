@@ -78,10 +78,8 @@ void io_add_data(struct io *io)
 /* Are the bytes of [@at, @end) still as they were? */
 static bool untouched(const char *at, const char *end)
 {
-	for (; at < end; at++)
-		if (*(const unsigned char *)at != FILL)
-			return false;
-	return true;
+	/* The first is, and each is as the one before it. */
+	return at == end || (*(const unsigned char *)at == FILL && !memcmp(at, at + 1, end - at - 1));
 }
 
 /* The number of pieces that are not as they should be, and of spaces between them. */

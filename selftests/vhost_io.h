@@ -11,7 +11,7 @@
 #include "vhost_ring.h"
 
 #define IO_MAX		(128 << 10)
-#define IO_SLOT_SIZE	(1 * MiB)
+#define IO_SLOT_SIZE	(256 * KiB)
 #define IO_DATA		(2 * PAGE) /* in front of it are headers */
 
 /* What is being asked in a slot of a ring. */

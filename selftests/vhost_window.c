@@ -373,7 +373,7 @@ TEST_F(window, spares_a_file)
 /* Changes at random: what the guest reads is what the model has, page by page. */
 TEST_F_TIMEOUT(window, random, 300)
 {
-	const unsigned int pages = WINDOW_SIZE / PAGE, rounds = scaled(200);
+	const unsigned int pages = WINDOW_SIZE / PAGE, rounds = scaled(100);
 	static uint64_t expected[WINDOW_SIZE / PAGE];
 	uint64_t random = random_seed();
 	unsigned int round, at, n, i, from, file;
