@@ -12,6 +12,9 @@ bool any_cause; /* not the write-back alone */
 
 /* Read by the test. */
 volatile __u32 calls;
+volatile __u32 grace_periods; /* that the one who was held up has waited for, since */
+
+static __u32 held_up; /* its thread */
 
 SEC("tp_btf/memview_invalidate")
 int BPF_PROG(memview_invalidate, struct memview *view, struct inode *file, unsigned long first,
@@ -21,7 +24,17 @@ int BPF_PROG(memview_invalidate, struct memview *view, struct inode *file, unsig
 		return 0;
 	if (__sync_add_and_fetch(&calls, 1) != stall_at)
 		return 0;
+	held_up = bpf_get_current_pid_tgid();
 	stall();
+	return 0;
+}
+
+/* If the test loads it. */
+SEC("?fentry/synchronize_rcu_tasks")
+int BPF_PROG(count_grace_periods)
+{
+	if (held_up == (__u32)bpf_get_current_pid_tgid())
+		grace_periods++;
 	return 0;
 }
 
