@@ -205,13 +205,30 @@ TEST_F(ctl_man, examples)
 	EXPECT_RUN(0, &said, "grep -q '\"op\":\"[a-z_]*\"' /var/log/memview.json");
 }
 
+static const char *const commands[] = {
+	"list", "show", "revoke", "policy load", "policy list", "policy show",
+	"policy watch", "policy unload", "events", "stats", "hist", "top", "doctor",
+};
+
+/* Cut the next option, such as "--json", out of a text; "" if there is none. */
+static char *next_option(char **text)
+{
+	char *option = *text ? strstr(*text, "--") : NULL;
+	size_t size;
+
+	while (option && !strspn(option + 2, "abcdefghijklmnopqrstuvwxyz"))
+		option = strstr(option + 2, "--");
+	if (!option)
+		return "";
+	size = 2 + strspn(option + 2, "abcdefghijklmnopqrstuvwxyz");
+	*text = option[size] ? option + size + 1 : NULL;
+	option[size] = 0;
+	return option;
+}
+
 /* It renders without a complaint, and names every command and every option there is. */
 TEST(tells_all)
 {
-	static const char *const commands[] = {
-		"list", "show", "revoke", "policy load", "policy list", "policy show",
-		"policy watch", "policy unload", "events", "stats", "hist", "top", "doctor",
-	};
 	char *page, *option, *rest;
 	struct said said, help;
 	size_t i;
@@ -222,20 +239,21 @@ TEST(tells_all)
 	page = said.out;
 	for (i = 0; i < ARRAY_SIZE(commands); i++) {
 		EXPECT_SAYS(page, commands[i]);
-		ASSERT_RUN(0, &help, "memviewctl %s --help | grep -oE -e '--[a-z]+'", commands[i]);
-		for (rest = help.out; (option = strsep(&rest, "\n")) && *option;)
+		ASSERT_RUN(0, &help, "exec memviewctl %s --help", commands[i]);
+		for (rest = help.out; *(option = next_option(&rest));)
 			EXPECT_TRUE(!strcmp(option, "--usage") || strstr(page, option))
 				TH_LOG("%s of %s", option, commands[i]);
 	}
 }
 
-/* What bash offers for the last word of a line. */
-static int complete(struct said *said, const char *line)
+/* What bash offers for the last word of each line of the file "lines". */
+static int complete(struct said *said)
 {
 	return run(said, "bash -uc '. %s/userspace/completion/memviewctl; compopt() { :; }; "
-		   "COMP_WORDS=(%s); [[ \"%s\" != *\" \" ]] || COMP_WORDS+=(\"\"); "
-		   "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _memviewctl; echo \"${COMPREPLY[*]}\"'",
-		   top_dir(), line, line);
+		   "while IFS= read -ru 3 line; do read -ra COMP_WORDS <<<\"$line\"; "
+		   "[[ $line != *\" \" ]] || COMP_WORDS+=(\"\"); "
+		   "COMP_CWORD=$((${#COMP_WORDS[@]} - 1)); _memviewctl; echo \"${COMPREPLY[*]}\"; "
+		   "done' 3<lines", top_dir());
 }
 
 TEST_F(ctl_man, completion)
@@ -243,49 +261,77 @@ TEST_F(ctl_man, completion)
 	static const struct {
 		const char *line, *offers;
 	} cases[] = {
-		{ "memviewctl ", "list show revoke policy events stats top hist doctor\n" },
-		{ "memviewctl s", "show stats\n" },
-		{ "memviewctl --json po", "policy\n" },
-		{ "memviewctl policy ", "load list show watch unload\n" },
-		{ "memviewctl policy load ", "allow-path audit-all deny-exec memfd-only quota sealed-only\n" },
-		{ "memviewctl policy load mem", "memfd-only\n" },
-		{ "memviewctl policy load quota --set li", "limit=\n" },
-		{ "memviewctl policy unload ", "quota\n" },
-		{ "memviewctl policy show q", "quota\n" },
-		{ "memviewctl show ", "1\n" },
-		{ "memviewctl revoke ", "1\n" },
-		{ "memviewctl events --view ", "1\n" },
-		{ "memviewctl events --event get", "get_viewfd\n" },
-		{ "memviewctl events --du", "--duration\n" },
-		{ "memviewctl hist --s", "--split\n" },
+		{ "memviewctl ", "list show revoke policy events stats top hist doctor" },
+		{ "memviewctl s", "show stats" },
+		{ "memviewctl --json po", "policy" },
+		{ "memviewctl policy ", "load list show watch unload" },
+		{ "memviewctl policy load ", "allow-path audit-all deny-exec memfd-only quota sealed-only" },
+		{ "memviewctl policy load mem", "memfd-only" },
+		{ "memviewctl policy load quota --set li", "limit=" },
+		{ "memviewctl policy unload ", "quota" },
+		{ "memviewctl policy show q", "quota" },
+		{ "memviewctl show ", "1" },
+		{ "memviewctl revoke ", "1" },
+		{ "memviewctl events --view ", "1" },
+		{ "memviewctl events --event get", "get_viewfd" },
+		{ "memviewctl events --du", "--duration" },
+		{ "memviewctl hist --s", "--split" },
 	};
+	char *rest, *offered;
 	struct said said;
+	FILE *lines;
 	size_t i;
 
 	ASSERT_RUN(0, &said, "memviewctl policy load quota --pin");
-	for (i = 0; i < ARRAY_SIZE(cases); i++) {
-		EXPECT_EQ(0, complete(&said, cases[i].line)) TH_LOG("%s", said.err);
-		EXPECT_STREQ(cases[i].offers, said.out) TH_LOG("%s", cases[i].line);
+	lines = fopen("lines", "w");
+	ASSERT_NE(NULL, lines);
+	for (i = 0; i < ARRAY_SIZE(cases); i++)
+		fprintf(lines, "%s\n", cases[i].line);
+	fclose(lines);
+	EXPECT_EQ(0, complete(&said)) TH_LOG("%s", said.err);
+	for (i = 0, rest = said.out; i < ARRAY_SIZE(cases); i++) {
+		offered = strsep(&rest, "\n");
+		ASSERT_NE(NULL, offered) TH_LOG("%s: %s", cases[i].line, said.err);
+		EXPECT_STREQ(cases[i].offers, offered) TH_LOG("%s", cases[i].line);
+	}
+}
+
+/* @offered: between blanks. */
+static void expect_options(struct __test_metadata *_metadata, const char *command, char *help,
+			   char *offered)
+{
+	char *option, word[64], known[1024] = " ";
+
+	while (*(option = next_option(&help))) {
+		if (!strcmp(option, "--version"))
+			continue;
+		snprintf(word, sizeof(word), " %s ", option);
+		EXPECT_NE(NULL, strstr(offered, word)) TH_LOG("%s: no %s", command, option);
+		strncat(known, word + 1, sizeof(known) - strlen(known) - 1);
+	}
+	while (*(option = next_option(&offered))) {
+		snprintf(word, sizeof(word), " %s ", option);
+		EXPECT_NE(NULL, strstr(known, word)) TH_LOG("%s has no %s", command, option);
 	}
 }
 
 /* Every option of every command is offered, and nothing that there is not. */
 TEST(completion_of_options)
 {
-	static const char *const commands[] = {
-		"list", "show", "revoke", "policy load", "policy list", "policy show",
-		"policy watch", "policy unload", "events", "stats", "hist", "top", "doctor",
-	};
 	struct said help, offered;
+	char *line, *rest;
 	size_t i;
 
-	for (i = 0; i < ARRAY_SIZE(commands); i++) {
-		ASSERT_RUN(0, &help, "memviewctl %s --help | grep -oE -e '--[a-z]+' | "
-			   "grep -v -e '--version' | sort -u", commands[i]);
-		ASSERT_RUN(0, &offered, "bash -c '. %s/userspace/completion/memviewctl; "
-			   "_memviewctl_options \"%s\"' | tr ' ' '\\n' | sort -u", top_dir(),
-			   commands[i]);
-		EXPECT_STREQ(help.out, offered.out) TH_LOG("%s", commands[i]);
+	/* A line each, between blanks. */
+	ASSERT_RUN(0, &offered, "bash -c '. %s/userspace/completion/memviewctl; "
+		   "for i in \"$@\"; do echo \"\" $(_memviewctl_options \"$i\") \"\"; done' bash "
+		   "list show revoke \"policy load\" \"policy list\" \"policy show\" \"policy watch\" "
+		   "\"policy unload\" events stats hist top doctor", top_dir());
+	for (i = 0, rest = offered.out; i < ARRAY_SIZE(commands); i++) {
+		line = strsep(&rest, "\n");
+		ASSERT_NE(NULL, line);
+		ASSERT_RUN(0, &help, "exec memviewctl %s --help", commands[i]);
+		expect_options(_metadata, commands[i], help.out, line);
 	}
 }
 
