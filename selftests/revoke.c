@@ -5,7 +5,7 @@
  *
  * Client processes, of several threads each, read, write and execute all
  * pages of a view without a pause. See revoke.h for how a broken promise
- * shows. Together the tests take something away more than 5,000 times.
+ * shows. Together the tests take something away more than 3,000 times.
  */
 #include "revoke.h"
 
@@ -58,7 +58,7 @@ static unsigned int rounds(enum source_kind kind, unsigned int n)
 TEST_F(revoke, change)
 {
 	uint64_t seed = random_seed();
-	unsigned int want = rounds(variant->kind, 5000);
+	unsigned int want = rounds(variant->kind, 1500);
 
 	TH_LOG("seed %ju", (uintmax_t)seed);
 	while (arena_go_on(&self->arena,
