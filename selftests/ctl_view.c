@@ -467,6 +467,10 @@ TEST_F(ctl_view, wrong_command_lines)
 		"policy load a --set =b", "policy load a --priority -1",
 		"policy load a --priority 4294967296", "policy load a --name 1234567890123456",
 		"policy load a --name a/b", "policy load a --name .a", "policy load a --replace",
+		"stats --interval nan", "stats --interval 0x1p1", "stats --interval 1e0",
+		"top --count 1 --interval +1", "events --duration 1e-9", "events --duration 0.1s",
+		"events --duration .", "hist --duration 1.", "hist --duration 00.1",
+		"hist --duration inf", "hist --duration 1e-9",
 		"policy show", "policy unload", "policy watch", "policy list x", "doctor x",
 	};
 	struct said said;

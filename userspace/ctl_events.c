@@ -318,7 +318,6 @@ static uint32_t parse_events(char *list, struct argp_state *state)
 static error_t parse_watch(int key, char *arg, struct argp_state *state)
 {
 	struct watch *watch = state->input;
-	char *end;
 
 	switch (key) {
 	case 'v':
@@ -342,8 +341,8 @@ static error_t parse_watch(int key, char *arg, struct argp_state *state)
 			argp_error(state, "'%s' is no count", arg);
 		return 0;
 	case 't':
-		watch->duration = strtod(arg, &end);
-		if (*end || !(watch->duration > 0))
+		if (parse_seconds(arg, SECONDS_MAX, &watch->duration) ||
+		    !watch->duration)
 			argp_error(state, "'%s' is no time in seconds", arg);
 		return 0;
 	case 'b':

@@ -283,7 +283,7 @@ static int measure(const struct hist_args *args, struct hist_bpf *skel)
 	int err;
 
 	fputs("memviewctl: measuring\n", stderr);
-	sleep_seconds(args->duration ?: 1e9);
+	sleep_seconds(args->duration ?: SECONDS_MAX);
 	hist_bpf__detach(skel);
 	seconds = seconds_now() - start;
 	err = read_entries(bpf_map__fd(skel->maps.hists), &entries);
@@ -305,7 +305,6 @@ static int measure(const struct hist_args *args, struct hist_bpf *skel)
 static error_t parse_hist(int key, char *arg, struct argp_state *state)
 {
 	struct hist_args *args = state->input;
-	char *end;
 
 	switch (key) {
 	case 'v':
@@ -313,8 +312,8 @@ static error_t parse_hist(int key, char *arg, struct argp_state *state)
 			argp_error(state, "'%s' is not the ID of a view", arg);
 		return 0;
 	case 't':
-		args->duration = strtod(arg, &end);
-		if (*end || !(args->duration > 0))
+		if (parse_seconds(arg, SECONDS_MAX, &args->duration) ||
+		    !args->duration)
 			argp_error(state, "'%s' is no time in seconds", arg);
 		return 0;
 	case 's':

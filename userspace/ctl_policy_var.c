@@ -127,9 +127,10 @@ static int set_int(const struct btf_type *type, void *data, const char *text)
 {
 	bool negative = *text == '-';
 	unsigned int bits = type->size * 8;
-	uint64_t value, max = bits == 64 ? UINT64_MAX : (1ULL << bits) - 1;
+	uint64_t value, max = bits >= 64 ? UINT64_MAX : (1ULL << bits) - 1;
 
-	if (parse_number(text + negative, &value))
+	/* __int128 is not to be set. */
+	if (bits > 64 || parse_number(text + negative, &value))
 		return -EINVAL;
 	if (is_signed(type))
 		max = (max >> 1) + negative;

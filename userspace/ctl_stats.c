@@ -26,12 +26,11 @@ struct stats_args {
 static error_t parse_stats(int key, char *arg, struct argp_state *state)
 {
 	struct stats_args *args = state->input;
-	char *end;
 
 	switch (key) {
 	case 'i':
-		args->interval = strtod(arg, &end);
-		if (*end || args->interval < 0.01 || args->interval > 86400)
+		if (parse_seconds(arg, 86400, &args->interval) ||
+		    args->interval < 0.01)
 			argp_error(state, "'%s' is no interval in seconds",
 				   arg);
 		return 0;

@@ -6,6 +6,7 @@
  * for eight if the base is not told.
  */
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "number.h"
@@ -79,5 +80,24 @@ int parse_number(const char *text, uint64_t *number)
 			    value, 1ULL << 10 * (unit - units + 1), &value))
 		return -ERANGE;
 	*number = value;
+	return 0;
+}
+
+int parse_seconds(const char *text, double most, double *seconds)
+{
+	static const char digits[] = "0123456789";
+	size_t whole = strspn(text, digits), parts = 0;
+	double value;
+
+	if (text[whole] == '.')
+		parts = 1 + strspn(text + whole + 1, digits);
+	if (whole + parts == 0 || parts == 1 || text[whole + parts] ||
+	    (whole > 1 && text[0] == '0'))
+		return -EINVAL;
+	/* No tool sets LC_NUMERIC: the point is a point. */
+	value = strtod(text, NULL);
+	if (value > most)
+		return -ERANGE;
+	*seconds = value;
 	return 0;
 }

@@ -31,4 +31,18 @@ int parse_integer(const char *text, uint64_t most, uint64_t *number);
  */
 int parse_number(const char *text, uint64_t *number);
 
+/* Some 30 years. A time that has no end is given as this one. */
+#define SECONDS_MAX 1e9
+
+/**
+ * parse_seconds - parse a time in seconds, such as 10, 0.5 or .5
+ * @text: All of it must be the time: digits, and maybe a point and digits. So
+ *	nan, inf, exponents and hexadecimal fractions are none.
+ * @most: The largest value that is accepted.
+ * @seconds: Set on success only.
+ *
+ * Return: 0, or -EINVAL if it is no time, or -ERANGE if it exceeds @most.
+ */
+int parse_seconds(const char *text, double most, double *seconds);
+
 #endif /* MEMVIEW_NUMBER_H */
