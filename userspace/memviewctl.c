@@ -9,6 +9,7 @@
 
 #include "ctl.h"
 #include "output.h"
+#include "text.h"
 
 const char *argp_program_version = "memviewctl " MEMVIEW_VERSION;
 
@@ -161,6 +162,7 @@ int main(int argc, char **argv)
 	const struct command *command;
 	int first = argc, status;
 
+	text_start();
 	argp_err_exit_status = CTL_USAGE;
 	argp_parse(&argp, argc, argv, ARGP_IN_ORDER, NULL, &first);
 	command = lookup(argv[first]);

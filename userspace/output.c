@@ -11,6 +11,7 @@
 
 #include "ctl.h"
 #include "output.h"
+#include "text.h"
 
 bool out_json;
 
@@ -36,25 +37,6 @@ static char *format(const char *format, ...)
 	return text;
 }
 
-/* How long the UTF-8 character at @c is: 0 if there is none. */
-static size_t utf8_length(const unsigned char *c)
-{
-	size_t n = 0, i;
-
-	if (c[0] < 0x80)
-		return 1;
-	if (c[0] >= 0xc2 && c[0] < 0xf5)
-		n = c[0] < 0xe0 ? 2 : c[0] < 0xf0 ? 3 : 4;
-	for (i = 1; i < n; i++)
-		if ((c[i] & 0xc0) != 0x80)
-			return 0;
-	/* Longer than need be, a surrogate, beyond the last character. */
-	if ((c[0] == 0xe0 && c[1] < 0xa0) || (c[0] == 0xed && c[1] >= 0xa0) ||
-	    (c[0] == 0xf0 && c[1] < 0x90) || (c[0] == 0xf4 && c[1] >= 0x90))
-		return 0;
-	return n;
-}
-
 /**
  * out_string - a string that others have chosen, as JSON can have it
  * @text: A path or a process's name: any bytes. Those that are not UTF-8 are
@@ -71,7 +53,7 @@ struct json_object *out_string(const char *text)
 	if (!out)
 		no_memory();
 	for (; *text; text += n ?: 1) {
-		n = utf8_length((const unsigned char *)text);
+		n = text_length(text);
 		if (n)
 			fwrite(text, 1, n, out);
 		else
@@ -84,28 +66,13 @@ struct json_object *out_string(const char *text)
 	return string;
 }
 
-/* Nobody may move an operator's cursor, or begin a line, by giving a name. */
 static char *format_text(const char *text)
 {
-	const unsigned char *c = (const unsigned char *)text;
-	char *clean = NULL;
-	size_t size;
-	FILE *out;
+	char *shown = text_show(text);
 
-	out = open_memstream(&clean, &size);
-	if (!out)
+	if (!shown)
 		no_memory();
-	for (; *c; c++) {
-		if (*c < ' ' || *c == 0x7f)
-			fprintf(out, "\\%03o", *c);
-		else if (*c == 0xc2 && c[1] < 0xa0)
-			fprintf(out, "\\%03o", *++c);
-		else
-			fputc(*c, out);
-	}
-	if (fclose(out))
-		no_memory();
-	return clean;
+	return shown;
 }
 
 /* In the largest unit that leaves a whole number. */
@@ -226,24 +193,30 @@ static void format_column(char **cells, size_t columns,
 			json_object_array_get_idx(rows, i), column);
 }
 
-static int width_of(char **cells, size_t columns, size_t rows)
+/* Of the widest, in cells of the terminal. */
+static size_t width_of(char **cells, size_t columns, size_t rows)
 {
-	size_t i, width = 0;
+	size_t i, width, most = 0;
 
-	for (i = 0; i < rows; i++)
-		if (strlen(cells[i * columns]) > width)
-			width = strlen(cells[i * columns]);
-	return width;
+	for (i = 0; i < rows; i++) {
+		width = text_width(cells[i * columns]);
+		if (width > most)
+			most = width;
+	}
+	return most;
 }
 
-static void print_cell(const char *text, int width, bool right, bool last)
+/* By hand: to printf() a width is bytes. */
+static void print_cell(const char *text, size_t width, bool right, bool last)
 {
+	int padding = width - text_width(text);
+
 	if (right)
-		printf("%*s%s", width, text, last ? "\n" : "  ");
+		printf("%*s%s%s", padding, "", text, last ? "\n" : "  ");
 	else if (last)
 		printf("%s\n", text);
 	else
-		printf("%-*s  ", width, text);
+		printf("%s%*s  ", text, padding, "");
 }
 
 static void print_table(struct json_object *rows,
@@ -252,7 +225,7 @@ static void print_table(struct json_object *rows,
 	size_t n = json_object_array_length(rows) + 1, nc = 0, c, i;
 	char **cells;
 	bool *right;
-	int *width;
+	size_t *width;
 
 	while (columns[nc].key)
 		nc++;
