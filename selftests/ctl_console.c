@@ -41,6 +41,33 @@ FIXTURE_TEARDOWN(ctl_console)
 	EXPECT_KLOG_CLEAN(&self->klog);
 }
 
+#define INSIDE "unshare --pid --fork --mount-proc "
+
+/* A client in another PID namespace has no name, but it is there. */
+TEST_F(ctl_console, pid_namespace)
+{
+	struct json_object *show = ctl_json("show %llu", self->id);
+	struct said said;
+
+	EXPECT_EQ(1, get_len(show, "/mapped_by"));
+	EXPECT_EQ(0, get_u64(show, "/mapped_by_unnamed"));
+	ASSERT_RUN(0, &said, INSIDE "memviewctl show --json %llu", self->id);
+	show = json_tokener_parse(said.out);
+	EXPECT_EQ(1, get_u64(show, "/view/mappings"));
+	EXPECT_EQ(0, get_len(show, "/mapped_by"));
+	EXPECT_EQ(1, get_u64(show, "/mapped_by_unnamed"));
+	ASSERT_RUN(0, &said, INSIDE "memviewctl show %llu", self->id);
+	EXPECT_SAYS(said.out, "nobody who can be named from here\n");
+	EXPECT_SAYS(said.out, "Mappings that cannot be named from here: 1. "
+			      "Their processes are in another PID namespace.\n");
+	ASSERT_RUN(0, &said, "memviewctl show %llu", self->id);
+	EXPECT_EQ(NULL, strstr(said.out, "cannot be named"));
+	/* A view that nobody maps. */
+	ASSERT_RUN(0, &said, INSIDE "memviewctl show %llu",
+		   (unsigned long long)ctl_view_id(view_create(PAGE)));
+	EXPECT_SAYS(said.out, "nobody\n");
+}
+
 /* Columns are counted in cells of the terminal: here 8 bytes, 3 characters, 4 cells. */
 TEST_F(ctl_console, wide_names)
 {

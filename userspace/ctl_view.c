@@ -158,19 +158,53 @@ static const struct out_column mapper_columns[] = {
 	{ "protection", "PROT", OUT_PLAIN }, {}
 };
 
-static const struct out_section show_sections[] = {
-	{ "view", NULL, view_fields, NULL },
-	{ "ranges", "Ranges:", range_columns, "none" },
-	{ "mapped_by", "Mapped by:", mapper_columns, "nobody" },
-	{}
-};
+/*
+ * Of the mappings that the kernel counts, how many are not among those that /proc
+ * shows: in another PID namespace, or hidden. Counted twice, because a client may
+ * come or go while /proc is read.
+ */
+static uint64_t count_unnamed(struct walk *walk, uint64_t id, uint64_t before,
+			      const struct json_object *named)
+{
+	uint64_t nr = json_object_array_length(named), mappings = before;
+	const struct view_record *view;
+
+	/* Gone meanwhile, with all its mappings? */
+	if (walk_view(walk, id, &view))
+		return 0;
+	if (view->mappings < mappings)
+		mappings = view->mappings;
+	return mappings > nr ? mappings - nr : 0;
+}
+
+static void print_document(struct json_object *document, uint64_t unnamed,
+			   size_t named)
+{
+	const struct out_section sections[] = {
+		{ "view", NULL, view_fields, NULL },
+		{ "ranges", "Ranges:", range_columns, "none" },
+		{ "mapped_by", "Mapped by:", mapper_columns,
+		  unnamed ? "nobody who can be named from here" : "nobody" },
+		{}
+	};
+
+	out_document(document, sections);
+	if (unnamed && !out_json)
+		printf("Mappings that cannot be named from here: %" PRIu64
+		       "%s. %s\n",
+		       unnamed, named ? " more" : "",
+		       is_initial_namespace("pid") ?
+			       "Is /proc mounted with hidepid?" :
+			       "Their processes are in another PID namespace.");
+}
 
 static int show(struct walk **walk, uint64_t id)
 {
-	struct json_object *document, *rows, *view;
+	struct json_object *document, *rows, *view, *mappers;
 	const struct range_record *ranges;
 	const struct view_record *record;
 	struct open_files *files;
+	uint64_t mappings, unnamed;
 	uint32_t nr, i;
 	pid_t owner;
 	int status;
@@ -179,6 +213,7 @@ static int show(struct walk **walk, uint64_t id)
 	if (status)
 		return status;
 	owner = record->owner_pid;
+	mappings = record->mappings;
 	view = make_view(record);
 	status = walk_ranges(walk, id, &ranges, &nr);
 	if (status) {
@@ -193,8 +228,11 @@ static int show(struct walk **walk, uint64_t id)
 	document = json_object_new_object();
 	json_object_object_add(document, "view", view);
 	json_object_object_add(document, "ranges", rows);
-	json_object_object_add(document, "mapped_by", get_mappers(id));
-	out_document(document, show_sections);
+	mappers = get_mappers(id);
+	json_object_object_add(document, "mapped_by", mappers);
+	unnamed = count_unnamed(*walk, id, mappings, mappers);
+	put_u64(document, "mapped_by_unnamed", unnamed);
+	print_document(document, unnamed, json_object_array_length(mappers));
 	return CTL_OK;
 }
 
