@@ -94,4 +94,35 @@ TEST_F(ctl_console, invisible_names)
 		     get_str(ctl_json("show %llu", self->id), "/mapped_by/0/comm"));
 }
 
+/* How many file descriptors of the machine a listing looks at. */
+static int count_looks(void)
+{
+	struct said said;
+
+	if (run(&said, "strace -qq -e trace=readlinkat -o /tmp/looks memviewctl policy list >/dev/null && "
+		"wc -l </tmp/looks; rm -f /tmp/looks"))
+		return -1;
+	return atoi(said.out);
+}
+
+/* Once, for however many policies. */
+TEST_F(ctl_console, one_walk)
+{
+	struct said said;
+	int i, one, four;
+
+	for (i = 0; i < 200; i++)
+		ASSERT_LE(0, dup(self->memfd));
+	ASSERT_RUN(0, &said, "memviewctl policy load deny-exec --pin");
+	one = count_looks();
+	EXPECT_LE(200, one);
+	for (i = 0; i < 3; i++)
+		ASSERT_RUN(0, &said, "memviewctl policy load deny-exec --pin --name p%d", i);
+	four = count_looks();
+	EXPECT_GT(2 * one, four) TH_LOG("one policy: %d, four: %d", one, four);
+	for (i = 0; i < 3; i++)
+		ASSERT_RUN(0, &said, "memviewctl policy unload p%d", i);
+	ASSERT_RUN(0, &said, "memviewctl policy unload deny-exec");
+}
+
 TEST_HARNESS_MAIN

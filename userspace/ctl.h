@@ -83,7 +83,18 @@ struct open_files *list_files(pid_t pid);
 const char *find_path(const struct open_files *files, uint32_t dev,
 		      uint64_t ino);
 void free_files(struct open_files *files);
-pid_t find_link_holder(uint32_t id);
+
+/**
+ * struct link_holder - a BPF link, and who has it
+ * @link: Its ID.
+ * @pid: A process that has it open; 0 for none.
+ */
+struct link_holder {
+	uint32_t link;
+	pid_t pid;
+};
+
+void find_link_holders(struct link_holder *links, size_t nr);
 
 /* names.c; by enum event_access and enum event_cause */
 extern const char *const access_names[];

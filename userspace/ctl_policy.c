@@ -23,11 +23,10 @@ static const struct out_column list_columns[] = {
 	{}
 };
 
-static struct json_object *make_row(const struct policy *policy)
+static struct json_object *make_row(const struct policy *policy, pid_t holder)
 {
 	struct json_object *row = json_object_new_object();
 	struct json_object *asked = json_object_new_array();
-	pid_t holder = find_link_holder(policy->link);
 	unsigned int i;
 
 	for (i = 0; i < policy->nr_programs; i++)
@@ -47,6 +46,25 @@ static struct json_object *make_row(const struct policy *policy)
 	return row;
 }
 
+static struct json_object *make_rows(const struct policy *policies,
+				     unsigned int nr)
+{
+	struct link_holder *holders = calloc(nr + 1, sizeof(*holders));
+	struct json_object *rows = json_object_new_array();
+	unsigned int i;
+
+	for (i = 0; holders && i < nr; i++)
+		holders[i].link = policies[i].link;
+	if (holders)
+		find_link_holders(holders, nr);
+	for (i = 0; i < nr; i++)
+		json_object_array_add(rows,
+				      make_row(&policies[i],
+					       holders ? holders[i].pid : 0));
+	free(holders);
+	return rows;
+}
+
 static int run_list(int argc, char **argv)
 {
 	const struct argp argp = {
@@ -54,16 +72,14 @@ static int run_list(int argc, char **argv)
 	};
 	struct policy *policies;
 	struct json_object *rows;
-	unsigned int nr, i;
+	unsigned int nr;
 	int status;
 
 	parse(&argp, argc, argv, NULL);
 	status = need_bpf() ?: list_policies(&policies, &nr);
 	if (status)
 		return status;
-	rows = json_object_new_array();
-	for (i = 0; i < nr; i++)
-		json_object_array_add(rows, make_row(&policies[i]));
+	rows = make_rows(policies, nr);
 	free(policies);
 	out_table(rows, list_columns, "No policy is attached.");
 	return CTL_OK;

@@ -90,8 +90,9 @@ static void add_section(uint32_t id, struct json_object *config,
 static struct json_object *make_policy(const struct policy *policy)
 {
 	struct json_object *record = json_object_new_object();
-	pid_t holder = find_link_holder(policy->link);
+	struct link_holder holder = { .link = policy->link };
 
+	find_link_holders(&holder, 1);
 	put_string(record, "name", policy->name);
 	put_u64(record, "link", policy->link);
 	put_u64(record, "map", policy->map);
@@ -100,8 +101,8 @@ static struct json_object *make_policy(const struct policy *policy)
 		   policy->flags & POLICY_AUDIT ? "audit" : "enforce");
 	if (policy->pin[0])
 		put_string(record, "pin", policy->pin);
-	if (holder)
-		put_u64(record, "holder", holder);
+	if (holder.pid)
+		put_u64(record, "holder", holder.pid);
 	return record;
 }
 

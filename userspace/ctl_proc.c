@@ -264,14 +264,16 @@ void free_files(struct open_files *files)
 	free(files);
 }
 
-struct wanted_link {
-	uint32_t id;
+/* The links whose holders are wanted, and those that are not found yet. */
+struct wanted_links {
+	struct link_holder *links;
+	size_t nr, missing;
 	pid_t pid;
 };
 
-static bool is_wanted_link(int dir, const char *name, void *arg)
+/* Return: the ID of the BPF link that is open as @name in @dir; 0 if it is none. */
+static uint32_t get_link_id(int dir, const char *name, pid_t pid)
 {
-	struct wanted_link *wanted = arg;
 	char path[64], text[64];
 	unsigned int id = 0;
 	ssize_t len;
@@ -279,49 +281,63 @@ static bool is_wanted_link(int dir, const char *name, void *arg)
 
 	len = readlinkat(dir, name, text, sizeof(text) - 1);
 	if (len < 0)
-		return false;
+		return 0;
 	text[len] = 0;
 	if (!strstr(text, "bpf_link") && !strstr(text, "bpf-link"))
-		return false;
-	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", wanted->pid, name);
+		return 0;
+	snprintf(path, sizeof(path), "/proc/%d/fdinfo/%s", pid, name);
 	info = fopen(path, "re");
 	if (!info)
-		return false;
+		return 0;
 	while (fgets(text, sizeof(text), info))
 		if (sscanf(text, "link_id: %u", &id) == 1)
 			break;
 	fclose(info);
-	return id == wanted->id;
+	return id;
 }
 
-static bool holds_link(pid_t pid, void *arg)
+static bool note_link(int dir, const char *name, void *arg)
 {
-	struct wanted_link *wanted = arg;
+	struct wanted_links *wanted = arg;
+	uint32_t id = get_link_id(dir, name, wanted->pid);
+	size_t i;
+
+	for (i = 0; id && i < wanted->nr; i++) {
+		if (wanted->links[i].link != id || wanted->links[i].pid)
+			continue;
+		wanted->links[i].pid = wanted->pid;
+		wanted->missing--;
+	}
+	return !wanted->missing;
+}
+
+static bool note_links(pid_t pid, void *arg)
+{
+	struct wanted_links *wanted = arg;
 
 	wanted->pid = pid;
-	return pid != getpid() && visit_fds(pid, is_wanted_link, wanted);
-}
-
-static bool remember_holder(pid_t pid, void *arg)
-{
-	struct wanted_link *wanted = arg;
-
-	if (holds_link(pid, wanted))
-		return true;
-	wanted->pid = 0;
-	return false;
+	return pid != getpid() && visit_fds(pid, note_link, wanted);
 }
 
 /**
- * find_link_holder - a process that has a BPF link open
- * @id: The link's ID.
+ * find_link_holders - the processes that have BPF links open
+ * @links: Of each, @pid is set: to 0 if no process is found.
+ * @nr: How many links.
  *
- * Return: Its ID, or 0 if there is none.
+ * Looks once at every file descriptor of the machine, however many links there
+ * are: that takes a second where there are many processes.
  */
-pid_t find_link_holder(uint32_t id)
+void find_link_holders(struct link_holder *links, size_t nr)
 {
-	struct wanted_link wanted = { .id = id };
+	struct wanted_links wanted = {
+		.links = links,
+		.nr = nr,
+		.missing = nr,
+	};
+	size_t i;
 
-	visit_processes(remember_holder, &wanted);
-	return wanted.pid;
+	for (i = 0; i < nr; i++)
+		links[i].pid = 0;
+	if (nr)
+		visit_processes(note_links, &wanted);
 }
