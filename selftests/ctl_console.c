@@ -94,6 +94,74 @@ TEST_F(ctl_console, invisible_names)
 		     get_str(ctl_json("show %llu", self->id), "/mapped_by/0/comm"));
 }
 
+/* So it is in lines of events. */
+TEST_F(ctl_console, names_in_lines)
+{
+	struct job text = {}, json = {};
+	struct said said;
+
+	ASSERT_EQ(0, prctl(PR_SET_NAME, "\033[2J\n\"\\\xe9x\xe2\x80\xae"));
+	ASSERT_EQ(0, job_start(&text, "watching",
+			       "exec memviewctl events -n 1 -e unmap --pid %d", getpid()));
+	ASSERT_EQ(0, job_start(&json, "watching",
+			       "exec memviewctl events -n 1 -j -e unmap --pid %d", getpid()));
+	ASSERT_EQ(0, view_unmap(self->control, 0, PAGE));
+	ASSERT_EQ(0, job_end(&text, 0, &said));
+	EXPECT_SAYS(said.out, " comm=\\033[2J\\012\"\\\\351x\\342\\200\\256 ");
+	ASSERT_EQ(0, job_end(&json, 0, &said));
+	EXPECT_STREQ("\033[2J\n\"\\\xef\xbf\xbdx\xe2\x80\xae",
+		     get_str(json_tokener_parse(said.out), "/comm"));
+}
+
+/* How a command ends whose output is read by a program that is done after a line. */
+#define UNREAD "{ timeout 20 memviewctl %s; echo \"status $?\" >&2; } | head -n 1"
+
+/* It does not wait for the next event to find out: none comes. */
+TEST_F(ctl_console, unread_events)
+{
+	struct said said;
+	struct job job;
+
+	ASSERT_EQ(0, job_start(&job, "watching", UNREAD, "events -e unmap"));
+	ASSERT_EQ(0, view_unmap(self->control, 0, PAGE));
+	EXPECT_EQ(0, job_end(&job, 0, &said));
+	EXPECT_SAYS(said.out, " unmap view=");
+	EXPECT_SAYS(said.err, "status 141\n");
+}
+
+TEST_F(ctl_console, unread_watch)
+{
+	struct said said;
+
+	ASSERT_RUN(0, &said, "memviewctl policy load audit-all --pin");
+	ASSERT_EQ(0, view_map(self->control, self->memfd, 0, PAGE, 0, MAP_R));
+	ASSERT_RUN(0, &said, UNREAD, "policy watch audit-all");
+	EXPECT_SAYS(said.out, "map_fd view=");
+	EXPECT_SAYS(said.err, "status 141\n");
+}
+
+TEST_F(ctl_console, unread_stats)
+{
+	struct said said;
+
+	ASSERT_RUN(0, &said, "(timeout 20 memviewctl stats --watch --interval 100; echo $? >&2) | :");
+	EXPECT_SAYS(said.err, "141\n");
+}
+
+/* A policy that ends with its command does not end because nobody reads what that prints. */
+TEST_F(ctl_console, unread_policy)
+{
+	struct said said;
+	struct job job;
+
+	ASSERT_EQ(0, job_start(&job, "is attached",
+			       "exec 3>&1; { exec memviewctl policy load deny-exec; } | head -n 1 >&3"));
+	sleep_ms(1000);
+	EXPECT_EQ(1, json_object_array_length(ctl_json("policy list")));
+	ASSERT_RUN(0, &said, "memviewctl policy unload deny-exec");
+	job_end(&job, 0, &said);
+}
+
 /* How many file descriptors of the machine a listing looks at. */
 static int count_looks(void)
 {

@@ -313,6 +313,97 @@ TEST_F(ctl_events, lost)
 	EXPECT_SAYS(said.err, "give --buffer a larger size");
 }
 
+/* How many system calls a process has made to write. */
+static uint64_t count_writes(pid_t pid)
+{
+	char path[64], text[512] = "", *at;
+
+	snprintf(path, sizeof(path), "/proc/%d/io", pid);
+	if (read_file(path, text, sizeof(text)) < 0)
+		return 0;
+	at = strstr(text, "syscw: ");
+	return at ? strtoull(at + 7, NULL, 10) : 0;
+}
+
+static off_t size_of_output(struct job *job)
+{
+	struct stat st;
+
+	return fstat(job->out, &st) ? 0 : st.st_size;
+}
+
+/* What waits in the buffer is written in large pieces: a system call for each event loses the next ones. */
+TEST_F(ctl_events, backlog)
+{
+	enum { STORM = 5000 };
+	struct json_object *all;
+	struct said said;
+	uint64_t writes;
+	off_t line;
+	int i;
+
+	ASSERT_EQ(0, job_start(&self->job, "watching",
+			       "exec memviewctl events -j -e unmap --pid %d", getpid()));
+	ASSERT_EQ(0, view_unmap(self->control, 30 * PAGE, PAGE));
+	ASSERT_EQ(0, job_says(&self->job, "unmap"));
+	line = size_of_output(&self->job);
+	ASSERT_EQ(0, kill(self->job.pid, SIGSTOP));
+	for (i = 1; i < STORM; i++)
+		ASSERT_EQ(0, view_unmap(self->control, 30 * PAGE, PAGE));
+	writes = count_writes(self->job.pid);
+	ASSERT_LT(0, writes);
+	ASSERT_EQ(0, kill(self->job.pid, SIGCONT));
+	/* All but for digits that the time has no more. */
+	for (i = 0; i < 600 && size_of_output(&self->job) < STORM * (line - 8); i++)
+		sleep_ms(50);
+	writes = count_writes(self->job.pid) - writes;
+	EXPECT_GT(STORM / 20, writes);
+	ASSERT_EQ(0, job_end(&self->job, SIGTERM, &said));
+	all = json_lines(said.out);
+	ASSERT_NE(NULL, all);
+	EXPECT_EQ(STORM, count_of(all, "event", "unmap"));
+	EXPECT_EQ(0, count_of(all, "event", "lost"));
+}
+
+/* Several at once that do nothing else. */
+static void *unmap_often(void *arg)
+{
+	int i;
+
+	for (i = 0; i < 4000; i++)
+		if (view_unmap(*(int *)arg, 30 * PAGE, PAGE))
+			return (void *)1;
+	return NULL;
+}
+
+/* While they come as fast as they can, none is unaccounted for. */
+TEST_F(ctl_events, burst)
+{
+	unsigned long long missing = 0, seen;
+	struct json_object *all, *lost;
+	pthread_t threads[2];
+	struct said said;
+	void *failed;
+	int i;
+
+	ASSERT_EQ(0, job_start(&self->job, "watching",
+			       "exec memviewctl events -j -e unmap --buffer 256K --pid %d", getpid()));
+	for (i = 0; i < 2; i++)
+		ASSERT_EQ(0, pthread_create(&threads[i], NULL, unmap_often, &self->control));
+	for (i = 0; i < 2; i++) {
+		ASSERT_EQ(0, pthread_join(threads[i], &failed));
+		EXPECT_EQ(NULL, failed);
+	}
+	ASSERT_EQ(0, job_end(&self->job, SIGTERM, &said));
+	all = json_lines(said.out);
+	ASSERT_NE(NULL, all);
+	for (i = 0; (lost = pick_nth(all, "event", "lost", i)); i++)
+		missing += get_u64(lost, "/count");
+	seen = count_of(all, "event", "unmap");
+	TH_LOG("seen %llu, lost %llu", seen, missing);
+	EXPECT_EQ(2 * 4000, seen + missing);
+}
+
 TEST_F(ctl_events, duration)
 {
 	uint64_t start = now_ns();

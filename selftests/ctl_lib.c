@@ -261,10 +261,14 @@ struct json_object *pick_nth(struct json_object *array, const char *member, cons
 
 unsigned int count_of(struct json_object *array, const char *member, const char *value)
 {
+	struct json_object *found;
 	unsigned int n = 0;
+	size_t i;
 
-	while (pick_nth(array, member, value, n))
-		n++;
+	for (i = 0; i < json_object_array_length(array); i++) {
+		found = json_object_object_get(json_object_array_get_idx(array, i), member);
+		n += found && !strcmp(json_object_get_string(found), value);
+	}
 	return n;
 }
 

@@ -99,12 +99,17 @@ void find_link_holders(struct link_holder *links, size_t nr);
 /* names.c; by enum event_access and enum event_cause */
 extern const char *const access_names[];
 extern const char *const cause_names[];
+#define SEALS_MAX 6
+#define DEVICE_LEN 24
+const char *flags_text(uint32_t flags, char text[4]);
+unsigned int list_seals(uint32_t seals, const char *list[SEALS_MAX]);
+const char *device_text(uint32_t dev, char text[DEVICE_LEN]);
+const char *kind_text(uint32_t kind);
+const char *op_text(uint32_t op);
 struct json_object *name_flags(uint32_t flags);
 struct json_object *name_view_flags(uint32_t flags);
 struct json_object *name_seals(uint32_t seals);
 struct json_object *name_device(uint32_t dev);
-struct json_object *name_errno(int err);
 struct json_object *name_kind(uint32_t kind);
-struct json_object *name_op(uint32_t op);
 
 #endif /* MEMVIEW_CTL_H */

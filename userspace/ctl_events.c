@@ -13,6 +13,7 @@
 #include "bpf/events.skel.h"
 #include "ctl.h"
 #include "ctl_signal.h"
+#include "line.h"
 #include "output.h"
 
 static const char *const event_names[EVENT_TYPES] = {
@@ -60,146 +61,142 @@ struct watch {
 	uint64_t lost;
 };
 
-static const struct out_column event_columns[] = {
-	{ "time_ns", NULL, OUT_CLOCK },
-	{ "event", NULL, OUT_PLAIN },
-	{ "view", "view", OUT_PLAIN },
-	{ "pid", "pid", OUT_PLAIN },
-	{ "comm", "comm", OUT_PLAIN },
-	{ "policy", "policy", OUT_PLAIN },
-	{ "op", "op", OUT_PLAIN },
-	{ "access", "access", OUT_PLAIN },
-	{ "cause", "cause", OUT_PLAIN },
-	{ "offset", "offset", OUT_HEX },
-	{ "old_size", "old_size", OUT_HEX },
-	{ "size", "size", OUT_HEX },
-	{ "flags", "flags", OUT_PLAIN },
-	{ "address", "address", OUT_HEX },
-	{ "protection", "prot", OUT_PLAIN },
-	{ "kind", "kind", OUT_PLAIN },
-	{ "dev", "dev", OUT_PLAIN },
-	{ "ino", "ino", OUT_PLAIN },
-	{ "fd_offset", "from", OUT_HEX },
-	{ "fd", "fd", OUT_PLAIN },
-	{ "entries", "entries", OUT_PLAIN },
-	{ "failed_entry", "failed_entry", OUT_PLAIN },
-	{ "result", "result", OUT_PLAIN },
-	{ "answer", "answer", OUT_PLAIN },
-	{ "verdict", "verdict", OUT_PLAIN },
-	{ "enforced", "enforced", OUT_PLAIN },
-	{ "latency_ns", "latency_ns", OUT_PLAIN },
-	{ "error", "error", OUT_PLAIN },
-	{}
-};
-
-static void put_name(struct json_object *r, const char *key,
-		     const char *const *names, uint32_t n, uint32_t i)
+static const char *pick(const char *const *names, uint32_t n, uint32_t i)
 {
-	put_string(r, key, i < n ? names[i] : "unknown");
+	return i < n ? names[i] : "unknown";
 }
 
-static void put_span(struct json_object *r, const struct event *e)
+static void put_span(const struct event *e)
 {
-	put_u64(r, "offset", e->offset);
-	put_u64(r, "size", e->size);
+	line_number("offset", "offset", OUT_HEX, e->offset);
+	line_number("size", "size", OUT_HEX, e->size);
 }
 
-static void put_source(struct json_object *r, const struct event *e)
+static void put_flags(const char *key, const char *title, uint32_t flags)
 {
-	json_object_object_add(r, "dev", name_device(e->dev));
-	put_u64(r, "ino", e->ino);
-	put_u64(r, "fd_offset", e->fd_offset);
+	char text[4];
+
+	line_text(key, title, flags_text(flags, text));
 }
 
-static void put_fault(struct json_object *r, const struct event *e)
+static void put_source(const struct event *e)
 {
-	put_u64(r, "offset", e->offset);
-	put_u64(r, "address", e->addr);
-	put_name(r, "access", access_names, ACCESSES, e->access);
-	json_object_object_add(r, "kind", name_kind(e->kind));
-	put_name(r, "result", result_names, RESULTS, e->result);
-	put_u64(r, "latency_ns", e->took);
+	char dev[DEVICE_LEN];
+
+	line_text("dev", "dev", device_text(e->dev, dev));
+	line_number("ino", "ino", OUT_PLAIN, e->ino);
+	line_number("fd_offset", "from", OUT_HEX, e->fd_offset);
 }
 
-static void put_verdict(struct json_object *r, const struct event *e)
+static void put_cause(const struct event *e)
 {
-	put_string(r, "policy", e->policy);
-	json_object_object_add(r, "op", name_op(e->op));
-	json_object_object_add(r, "answer", json_object_new_int(e->answer));
-	put_string(r, "verdict", e->err ? errno_name(-e->err) : "allow");
-	put_bool(r, "enforced", e->enforced);
+	line_text("cause", "cause", pick(cause_names, CAUSES, e->cause));
 }
 
-static void put_details(struct json_object *r, const struct event *e)
+static void put_latency(const struct event *e)
+{
+	line_number("latency_ns", "latency_ns", OUT_PLAIN, e->took);
+}
+
+static void put_map(const struct event *e)
+{
+	put_span(e);
+	put_flags("flags", "flags", e->flags);
+	line_text("kind", "kind", kind_text(e->kind));
+	put_source(e);
+}
+
+static void put_mmap(const struct event *e)
+{
+	put_span(e);
+	line_number("address", "address", OUT_HEX, e->addr);
+	put_flags("protection", "prot", e->flags);
+}
+
+static void put_fault(const struct event *e)
+{
+	line_text("access", "access", pick(access_names, ACCESSES, e->access));
+	line_number("offset", "offset", OUT_HEX, e->offset);
+	line_number("address", "address", OUT_HEX, e->addr);
+	line_text("kind", "kind", kind_text(e->kind));
+	line_text("result", "result", pick(result_names, RESULTS, e->result));
+	put_latency(e);
+}
+
+static void put_verdict(const struct event *e)
+{
+	line_text("policy", "policy", e->policy);
+	line_text("op", "op", op_text(e->op));
+	line_int("answer", "answer", e->answer);
+	line_text("verdict", "verdict", e->err ? errno_name(-e->err) : "allow");
+	line_bool("enforced", "enforced", e->enforced);
+}
+
+static void put_details(const struct event *e)
 {
 	switch (e->type) {
 	case EVENT_RESIZE:
-		put_u64(r, "old_size", e->old_size);
-		put_u64(r, "size", e->size);
+		line_number("old_size", "old_size", OUT_HEX, e->old_size);
+		line_number("size", "size", OUT_HEX, e->size);
 		break;
 	case EVENT_MAP:
-		put_span(r, e);
-		json_object_object_add(r, "flags", name_flags(e->flags));
-		json_object_object_add(r, "kind", name_kind(e->kind));
-		put_source(r, e);
+		put_map(e);
 		break;
 	case EVENT_UNMAP:
 	case EVENT_REVOKE:
-		put_span(r, e);
+		put_span(e);
 		break;
 	case EVENT_BATCH:
-		put_u64(r, "entries", e->nr_ops);
+		line_number("entries", "entries", OUT_PLAIN, e->nr_ops);
 		if (e->failed < e->nr_ops)
-			put_u64(r, "failed_entry", e->failed);
+			line_number("failed_entry", "failed_entry", OUT_PLAIN,
+				    e->failed);
 		break;
 	case EVENT_GET_VIEWFD:
 		if (!e->err)
-			put_u64(r, "fd", e->fd);
+			line_number("fd", "fd", OUT_PLAIN, e->fd);
 		break;
 	case EVENT_MMAP:
-		put_span(r, e);
-		put_u64(r, "address", e->addr);
-		json_object_object_add(r, "protection", name_flags(e->flags));
+		put_mmap(e);
 		break;
 	case EVENT_FAULT:
-		put_fault(r, e);
+		put_fault(e);
 		break;
 	case EVENT_ZAP:
-		put_span(r, e);
-		put_name(r, "cause", cause_names, CAUSES, e->cause);
-		put_u64(r, "latency_ns", e->took);
+		put_cause(e);
+		put_span(e);
+		put_latency(e);
 		break;
 	case EVENT_VERDICT:
-		put_verdict(r, e);
+		put_verdict(e);
 		return;
 	case EVENT_INVALIDATE:
-		put_source(r, e);
-		put_u64(r, "size", e->size);
-		put_name(r, "cause", cause_names, CAUSES, e->cause);
+		put_cause(e);
+		line_number("size", "size", OUT_HEX, e->size);
+		put_source(e);
 		break;
 	}
 	if (e->err)
-		json_object_object_add(r, "error", name_errno(e->err));
+		line_text("error", "error", errno_name(-e->err));
 }
 
 static int on_event(void *arg, void *data, size_t size)
 {
 	struct watch *watch = arg;
 	const struct event *e = data;
-	struct json_object *r;
 
-	if (size < sizeof(*e) || (watch->count && watch->seen == watch->count))
+	if (size < sizeof(*e))
 		return 0;
 	watch->seen++;
-	r = json_object_new_object();
-	put_u64(r, "time_ns", e->time + watch->offset);
-	put_name(r, "event", event_names, EVENT_TYPES, e->type);
-	put_u64(r, "view", e->view);
-	put_u64(r, "pid", e->pid);
-	put_u64(r, "tid", e->tid);
-	put_string(r, "comm", e->comm);
-	put_details(r, e);
-	out_stream(r, event_columns);
+	line_begin();
+	line_number("time_ns", NULL, OUT_CLOCK, e->time + watch->offset);
+	line_text("event", NULL, pick(event_names, EVENT_TYPES, e->type));
+	line_number("view", "view", OUT_PLAIN, e->view);
+	line_number("pid", "pid", OUT_PLAIN, e->pid);
+	line_number("tid", "", OUT_PLAIN, e->tid);
+	line_text("comm", "comm", e->comm);
+	put_details(e);
+	line_end();
 	return 0;
 }
 
@@ -278,23 +275,50 @@ static int open_programs(const struct watch *watch, struct events_bpf **skel)
 	return 0;
 }
 
+/* Between two looks at whether to stop, and at what is lost. */
+#define EVENTS_AT_ONCE 4096
+
+/* Return: how many there were, or a negative errno. */
+static int print_some(const struct watch *watch, struct ring_buffer *ring)
+{
+	uint64_t most = EVENTS_AT_ONCE;
+
+	if (watch->count && watch->count - watch->seen < most)
+		most = watch->count - watch->seen;
+	return ring_buffer__consume_n(ring, most);
+}
+
+static bool is_done(const struct watch *watch, double end)
+{
+	return is_stopped() || (watch->count && watch->seen >= watch->count) ||
+	       (watch->duration && seconds_now() >= end);
+}
+
 static void follow(struct watch *watch, struct events_bpf *skel,
 		   struct ring_buffer *ring)
 {
 	double end = seconds_now() + watch->duration;
+	bool written = true;
 	int n;
 
-	while (!is_stopped() && (!watch->count || watch->seen < watch->count) &&
-	       (!watch->duration || seconds_now() < end)) {
-		n = ring_buffer__poll(ring, 100);
-		if (n < 0 && n != -EINTR)
+	while (written && !is_done(watch, end)) {
+		n = print_some(watch, ring);
+		if (n < 0)
 			break;
 		report_lost(watch, skel);
+		if (n == EVENTS_AT_ONCE)
+			continue;
+		/* There are no more for now: so let them be seen. */
+		written = line_flush() &&
+			  wait_for(ring_buffer__epoll_fd(ring), 0.1);
 	}
 	/* What came before the end is printed. */
 	events_bpf__detach(skel);
-	ring_buffer__consume(ring);
+	while (written && (!watch->count || watch->seen < watch->count) &&
+	       print_some(watch, ring) > 0)
+		;
 	report_lost(watch, skel);
+	line_flush();
 }
 
 static uint32_t parse_events(char *list, struct argp_state *state)
@@ -390,6 +414,7 @@ static int run_events(int argc, char **argv)
 	status = need_bpf() ?: open_programs(&watch, &skel);
 	if (status)
 		return status;
+	line_start();
 	watch.offset = monotonic_to_realtime();
 	ring = ring_buffer__new(bpf_map__fd(skel->maps.events), on_event,
 				&watch, NULL);

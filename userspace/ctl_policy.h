@@ -122,6 +122,7 @@ struct policy_maps {
 };
 
 void note_map(struct policy_maps *maps, int fd);
-int follow_policy(const struct policy_maps *maps, int link, const char *name);
+int follow_policy(const struct policy_maps *maps, int link, const char *name,
+		  bool unread_ends);
 
 #endif /* MEMVIEW_CTL_POLICY_H */

@@ -223,7 +223,7 @@ static int stay(struct bpf_object *object, const struct bpf_link *link,
 
 	bpf_object__for_each_map(map, object)
 		note_map(&maps, bpf_map__fd(map));
-	return follow_policy(&maps, bpf_link__fd(link), policy->name);
+	return follow_policy(&maps, bpf_link__fd(link), policy->name, false);
 }
 
 static uint32_t link_id(int fd)

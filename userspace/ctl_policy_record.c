@@ -9,37 +9,17 @@
 #include <poll.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "../bpf/policy_audit_all.h"
 #include "ctl.h"
 #include "ctl_policy.h"
 #include "ctl_signal.h"
+#include "line.h"
 #include "output.h"
 
-static const struct out_column record_columns[] = {
-	{ "time_ns", NULL, OUT_CLOCK },
-	{ "op", NULL, OUT_PLAIN },
-	{ "view", "view", OUT_PLAIN },
-	{ "pid", "pid", OUT_PLAIN },
-	{ "comm", "comm", OUT_PLAIN },
-	{ "uid", "uid", OUT_PLAIN },
-	{ "offset", "offset", OUT_HEX },
-	{ "size", "size", OUT_HEX },
-	{ "flags", "flags", OUT_PLAIN },
-	{ "protection", "prot", OUT_PLAIN },
-	{ "kind", "kind", OUT_PLAIN },
-	{ "seals", "seals", OUT_PLAIN },
-	{ "dev", "dev", OUT_PLAIN },
-	{ "ino", "ino", OUT_PLAIN },
-	{ "fd_offset", "from", OUT_HEX },
-	{ "path", "path", OUT_PLAIN },
-	{ "denied", "denied", OUT_PLAIN },
-	{ "error", "error", OUT_PLAIN },
-	{ "view_size", "view_size", OUT_HEX },
-	{ "view_mapped", "view_mapped", OUT_HEX },
-	{ "owner_pid", "owner", OUT_PLAIN },
-	{}
-};
+/* Between two looks at whether to stop. */
+#define RECORDS_AT_ONCE 4096
 
 static uint64_t to_realtime(uint64_t monotonic)
 {
@@ -51,42 +31,48 @@ static uint64_t to_realtime(uint64_t monotonic)
 	       real.tv_nsec - mono.tv_nsec;
 }
 
-static void put_span(struct json_object *r, const struct audit_record *a)
+static void put_span(const struct audit_record *a)
 {
-	put_u64(r, "offset", a->offset);
-	put_u64(r, "size", a->size);
+	line_number("offset", "offset", OUT_HEX, a->offset);
+	line_number("size", "size", OUT_HEX, a->size);
 }
 
-static void put_map_fd(struct json_object *r, const struct audit_record *a)
+static void put_map_fd(const struct audit_record *a)
 {
-	put_span(r, a);
-	json_object_object_add(r, "flags", name_flags(a->flags));
-	json_object_object_add(r, "kind", name_kind(a->kind));
-	json_object_object_add(r, "seals", name_seals(a->seals));
-	json_object_object_add(r, "dev", name_device(a->dev));
-	put_u64(r, "ino", a->ino);
-	put_u64(r, "file_size", a->file_size);
-	put_u64(r, "fd_offset", a->fd_offset);
+	const char *seals[SEALS_MAX];
+	char flags[4], dev[DEVICE_LEN];
+
+	put_span(a);
+	line_text("flags", "flags", flags_text(a->flags, flags));
+	line_text("kind", "kind", kind_text(a->kind));
+	line_list("seals", "seals", seals, list_seals(a->seals, seals));
+	line_text("dev", "dev", device_text(a->dev, dev));
+	line_number("ino", "ino", OUT_PLAIN, a->ino);
+	line_number("file_size", "", OUT_PLAIN, a->file_size);
+	line_number("fd_offset", "from", OUT_HEX, a->fd_offset);
 	if (a->path_len > 0)
-		put_string(r, "path", a->path);
+		line_text("path", "path", a->path);
 }
 
-static void put_details(struct json_object *r, const struct audit_record *a)
+static void put_details(const struct audit_record *a)
 {
+	char prot[4];
+
 	switch (a->op) {
 	case AUDIT_MAP_FD:
-		put_map_fd(r, a);
+		put_map_fd(a);
 		break;
 	case AUDIT_MMAP:
-		put_span(r, a);
-		json_object_object_add(r, "protection", name_flags(a->prot));
+		put_span(a);
+		line_text("protection", "prot", flags_text(a->prot, prot));
 		break;
 	case AUDIT_UNMAP_FD:
-		put_span(r, a);
+		put_span(a);
 		break;
 	case AUDIT_DENIED:
-		json_object_object_add(r, "denied", name_op(a->denied_op));
-		json_object_object_add(r, "error", name_errno(a->err));
+		line_text("denied", "denied", op_text(a->denied_op));
+		if (a->err)
+			line_text("error", "error", errno_name(-a->err));
 		break;
 	}
 }
@@ -107,25 +93,24 @@ static int not_a_record(size_t size)
 static int on_record(void *arg, void *data, size_t size)
 {
 	const struct audit_record *a = data;
-	struct json_object *r;
 
 	(void)arg;
 	if (size != sizeof(*a))
 		return not_a_record(size);
-	r = json_object_new_object();
-	put_u64(r, "time_ns", to_realtime(a->time));
-	json_object_object_add(r, "op", name_op(a->op));
-	put_u64(r, "view", a->view);
-	put_u64(r, "pid", a->pid);
-	put_u64(r, "tid", a->tid);
-	put_string(r, "comm", a->comm);
-	put_u64(r, "uid", a->uid);
-	put_details(r, a);
-	put_u64(r, "view_size", a->view_size);
-	put_u64(r, "view_mapped", a->view_bytes);
-	put_u64(r, "owner_pid", a->owner_pid);
-	put_u64(r, "owner_uid", a->owner_uid);
-	out_stream(r, record_columns);
+	line_begin();
+	line_number("time_ns", NULL, OUT_CLOCK, to_realtime(a->time));
+	line_text("op", NULL, op_text(a->op));
+	line_number("view", "view", OUT_PLAIN, a->view);
+	line_number("pid", "pid", OUT_PLAIN, a->pid);
+	line_number("tid", "", OUT_PLAIN, a->tid);
+	line_text("comm", "comm", a->comm);
+	line_number("uid", "uid", OUT_PLAIN, a->uid);
+	put_details(a);
+	line_number("view_size", "view_size", OUT_HEX, a->view_size);
+	line_number("view_mapped", "view_mapped", OUT_HEX, a->view_bytes);
+	line_number("owner_pid", "owner", OUT_PLAIN, a->owner_pid);
+	line_number("owner_uid", "", OUT_PLAIN, a->owner_uid);
+	line_end();
 	return 0;
 }
 
@@ -169,16 +154,67 @@ static uint64_t count_lost(int state)
 	return lost;
 }
 
-static void follow_records(const struct policy_maps *maps, uint64_t *lost,
-			   struct ring_buffer *ring)
-{
-	uint64_t now;
+/**
+ * struct following - of a policy's records
+ * @ring: NULL if the policy writes none.
+ * @state: The policy's variables, or -1.
+ * @lost: How many are known to be lost, and have been reported.
+ * @next: When to look again how many are.
+ */
+struct following {
+	struct ring_buffer *ring;
+	int state;
+	uint64_t lost;
+	double next;
+};
 
-	ring_buffer__consume(ring);
-	now = count_lost(maps->state);
-	if (now != *lost)
-		out_lost("op", now - *lost, "records");
-	*lost = now;
+/* Not after each record: to read a variable takes the BTF of its object. */
+static void report_lost(struct following *f, bool now)
+{
+	uint64_t lost;
+
+	if (!now && seconds_now() < f->next)
+		return;
+	f->next = seconds_now() + 0.5;
+	lost = count_lost(f->state);
+	if (lost != f->lost)
+		out_lost("op", lost - f->lost, "records");
+	f->lost = lost;
+}
+
+/* Return: false if the output cannot be written. */
+static bool print_records(struct following *f, bool last)
+{
+	int n;
+
+	if (!f->ring)
+		return true;
+	do
+		n = ring_buffer__consume_n(f->ring, RECORDS_AT_ONCE);
+	while (n == RECORDS_AT_ONCE && !is_stopped());
+	report_lost(f, last);
+	return line_flush();
+}
+
+static bool follow(struct following *f, int link, bool unread_ends)
+{
+	struct pollfd fds[] = {
+		{ .fd = link },
+		{ .fd = f->ring ? ring_buffer__epoll_fd(f->ring) : -1,
+		  .events = POLLIN },
+		{ .fd = unread_ends ? STDOUT_FILENO : -1 },
+	};
+	bool written = true;
+
+	while (!is_stopped() && written && !(fds[0].revents & POLLHUP)) {
+		/* At times, lest a signal that came just before is missed. */
+		poll(fds, ARRAY_SIZE(fds), 500);
+		written = print_records(f, false) || !unread_ends;
+		if (fds[2].revents & (POLLERR | POLLHUP))
+			end_unread();
+	}
+	print_records(f, true);
+	return fds[0].revents & POLLHUP;
 }
 
 /**
@@ -186,34 +222,28 @@ static void follow_records(const struct policy_maps *maps, uint64_t *lost,
  * @maps: Of the policy.
  * @link: Of the policy; it ends with it.
  * @name: What to call it.
+ * @unread_ends: It ends, too, when nobody reads the output any more. Not so
+ *	where the policy would end with this process.
  *
  * Return: CTL_OK after a signal, CTL_FAILED if the policy is detached, and it
  * has been said why.
  */
-int follow_policy(const struct policy_maps *maps, int link, const char *name)
+int follow_policy(const struct policy_maps *maps, int link, const char *name,
+		  bool unread_ends)
 {
-	struct ring_buffer *ring = NULL;
-	struct pollfd fds[2] = { { .fd = link }, { .fd = -1 } };
-	uint64_t lost = 0;
-	bool detached = false;
+	struct following f = { .state = maps->state };
+	bool detached;
 
 	if (maps->records >= 0) {
-		ring = ring_buffer__new(maps->records, on_record, NULL, NULL);
-		if (!ring)
+		line_start();
+		f.ring = ring_buffer__new(maps->records, on_record, NULL, NULL);
+		if (!f.ring)
 			return ctl_error(CTL_FAILED, NULL,
 					 "cannot read the records of %s: %s",
 					 name, strerror(errno));
-		fds[1] = (struct pollfd){ .fd = ring_buffer__epoll_fd(ring),
-					  .events = POLLIN };
 	}
-	while (!is_stopped() && !detached) {
-		/* At times, lest a signal that came just before is missed. */
-		poll(fds, 2, 500);
-		detached = fds[0].revents & POLLHUP;
-		if (ring)
-			follow_records(maps, &lost, ring);
-	}
-	ring_buffer__free(ring);
+	detached = follow(&f, link, unread_ends);
+	ring_buffer__free(f.ring);
 	if (detached)
 		return ctl_error(CTL_FAILED, NULL,
 				 "policy %s was unloaded by somebody else",

@@ -225,7 +225,7 @@ static int watch(const struct policy *policy)
 				   "Of the samples, audit-all does.",
 				   "policy %s writes no records", policy->name);
 	else
-		status = follow_policy(&to_follow, link, policy->name);
+		status = follow_policy(&to_follow, link, policy->name, true);
 	for (i = 0; i < maps.nr; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);

@@ -9,6 +9,8 @@
 
 void catch_signals(void);
 bool is_stopped(void);
+void end_unread(void);
+bool wait_for(int fd, double seconds);
 bool sleep_seconds(double seconds);
 double seconds_now(void);
 

@@ -338,7 +338,7 @@ static int print_top(const struct snapshot *new, const struct snapshot *old)
 	if (out_json) {
 		record = json_object_new_object();
 		json_object_object_add(record, "top", rows);
-		out_stream(record, NULL);
+		out_json_line(record);
 		return 0;
 	}
 	if (isatty(STDOUT_FILENO))

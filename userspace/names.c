@@ -35,32 +35,47 @@ struct bit_name {
 };
 
 /**
- * name_flags - permissions of a range or a mapping
+ * flags_text - permissions of a range or a mapping
  * @flags: Of enum memview_map_flags; PROT_* are the same.
+ * @text: Set, such as "rw-".
+ *
+ * Return: @text.
  */
-struct json_object *name_flags(uint32_t flags)
+const char *flags_text(uint32_t flags, char text[4])
 {
-	char text[4] = "---";
-
-	if (flags & 1)
-		text[0] = 'r';
-	if (flags & 2)
-		text[1] = 'w';
-	if (flags & 4)
-		text[2] = 'x';
-	return json_object_new_string(text);
+	text[0] = flags & 1 ? 'r' : '-';
+	text[1] = flags & 2 ? 'w' : '-';
+	text[2] = flags & 4 ? 'x' : '-';
+	text[3] = 0;
+	return text;
 }
 
-static struct json_object *name_bits(uint32_t bits,
-				     const struct bit_name *names, size_t n)
+struct json_object *name_flags(uint32_t flags)
 {
-	struct json_object *array = json_object_new_array();
+	char text[4];
+
+	return json_object_new_string(flags_text(flags, text));
+}
+
+static unsigned int list_bits(uint32_t bits, const struct bit_name *names,
+			      size_t n, const char **list)
+{
+	unsigned int nr = 0;
 	size_t i;
 
 	for (i = 0; i < n; i++)
 		if (bits & names[i].bit)
-			json_object_array_add(
-				array, json_object_new_string(names[i].name));
+			list[nr++] = names[i].name;
+	return nr;
+}
+
+static struct json_object *make_array(const char *const *list, unsigned int nr)
+{
+	struct json_object *array = json_object_new_array();
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		json_object_array_add(array, json_object_new_string(list[i]));
 	return array;
 }
 
@@ -73,34 +88,54 @@ struct json_object *name_view_flags(uint32_t flags)
 	static const struct bit_name names[] = {
 		{ MEMVIEW_REVOKE_ON_CLOSE, "revoke-on-close" },
 	};
+	const char *list[ARRAY_SIZE(names)];
 
-	return name_bits(flags, names, ARRAY_SIZE(names));
+	return make_array(list,
+			  list_bits(flags, names, ARRAY_SIZE(names), list));
 }
 
 /**
- * name_seals - F_SEAL_* as an array
+ * list_seals - the names of F_SEAL_*
  * @seals: As fcntl(F_GET_SEALS) has them.
+ * @list: Set, as many as there are.
+ *
+ * Return: How many.
  */
-struct json_object *name_seals(uint32_t seals)
+unsigned int list_seals(uint32_t seals, const char *list[SEALS_MAX])
 {
-	static const struct bit_name names[] = {
+	static const struct bit_name names[SEALS_MAX] = {
 		{ 0x01, "seal" },  { 0x02, "shrink" },	     { 0x04, "grow" },
 		{ 0x08, "write" }, { 0x10, "future-write" }, { 0x20, "exec" },
 	};
 
-	return name_bits(seals, names, ARRAY_SIZE(names));
+	return list_bits(seals, names, ARRAY_SIZE(names), list);
+}
+
+struct json_object *name_seals(uint32_t seals)
+{
+	const char *list[SEALS_MAX];
+
+	return make_array(list, list_seals(seals, list));
 }
 
 /**
- * name_device - a device number as in /proc/self/mountinfo
+ * device_text - a device number as in /proc/self/mountinfo
  * @dev: As the kernel has it: 12 bits major, 20 bits minor.
+ * @text: Set.
+ *
+ * Return: @text.
  */
+const char *device_text(uint32_t dev, char text[DEVICE_LEN])
+{
+	snprintf(text, DEVICE_LEN, "%u:%u", dev >> 20, dev & 0xfffff);
+	return text;
+}
+
 struct json_object *name_device(uint32_t dev)
 {
-	char text[24];
+	char text[DEVICE_LEN];
 
-	snprintf(text, sizeof(text), "%u:%u", dev >> 20, dev & 0xfffff);
-	return json_object_new_string(text);
+	return json_object_new_string(device_text(dev, text));
 }
 
 const char *errno_name(int err)
@@ -108,31 +143,26 @@ const char *errno_name(int err)
 	return strerrorname_np(err) ?: "unknown error";
 }
 
-/**
- * name_errno - the name of an error
- * @err: Negative errno, or 0: no error, NULL.
- */
-struct json_object *name_errno(int err)
+static const char *pick(const char *const *names, uint32_t n, uint32_t i)
 {
-	return err ? json_object_new_string(errno_name(-err)) : NULL;
+	return i < n ? names[i] : "unknown";
 }
 
-static struct json_object *pick(const char *const *names, uint32_t n,
-				uint32_t i)
-{
-	return json_object_new_string(i < n ? names[i] : "unknown");
-}
-
-/** name_kind - @kind: of enum memview_source_kind */
-struct json_object *name_kind(uint32_t kind)
+/* kind_text - @kind: of enum memview_source_kind */
+const char *kind_text(uint32_t kind)
 {
 	static const char *const names[] = { "file", "memfd", "tmpfs", "none" };
 
 	return pick(names, ARRAY_SIZE(names), kind);
 }
 
-/** name_op - @op: of enum memview_policy_op, or enum audit_op */
-struct json_object *name_op(uint32_t op)
+struct json_object *name_kind(uint32_t kind)
+{
+	return json_object_new_string(kind_text(kind));
+}
+
+/* op_text - @op: of enum memview_policy_op, or enum audit_op */
+const char *op_text(uint32_t op)
 {
 	static const char *const names[] = { "map_fd", "get_viewfd", "mmap",
 					     "unmap_fd", "denied" };

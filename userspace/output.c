@@ -325,29 +325,10 @@ void out_document(struct json_object *document,
 	fflush(stdout);
 }
 
-/**
- * out_stream - one record of many, in one line
- * @record: The record. What it does not have is left out.
- * @columns: In their order; those with a title are printed as TITLE=VALUE.
- */
-void out_stream(struct json_object *record, const struct out_column *columns)
+/* One record of many, in one line of JSON. */
+void out_json_line(struct json_object *record)
 {
-	const char *space = "";
-	char *cell;
-
-	if (out_json)
-		print_json(record, JSON_C_TO_STRING_PLAIN);
-	for (; !out_json && columns->key; columns++) {
-		if (!json_object_object_get(record, columns->key))
-			continue;
-		cell = format_member(record, columns);
-		printf("%s%s%s%s", space, columns->title ?: "",
-		       columns->title ? "=" : "", cell);
-		free(cell);
-		space = " ";
-	}
-	if (!out_json)
-		putchar('\n');
+	print_json(record, JSON_C_TO_STRING_PLAIN);
 	json_object_put(record);
 	fflush(stdout);
 }
@@ -379,7 +360,6 @@ void out_record(struct json_object *record, const char *format, ...)
  */
 void out_lost(const char *member, uint64_t count, const char *what)
 {
-	static const struct out_column none[] = { {} };
 	struct json_object *record;
 
 	if (!out_json) {
@@ -389,5 +369,5 @@ void out_lost(const char *member, uint64_t count, const char *what)
 	record = json_object_new_object();
 	put_string(record, member, "lost");
 	put_u64(record, "count", count);
-	out_stream(record, none);
+	out_json_line(record);
 }

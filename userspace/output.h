@@ -58,7 +58,7 @@ void out_table(struct json_object *rows, const struct out_column *columns,
 	       const char *empty);
 void out_document(struct json_object *document,
 		  const struct out_section *sections);
-void out_stream(struct json_object *record, const struct out_column *columns);
+void out_json_line(struct json_object *record);
 void out_record(struct json_object *record, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
