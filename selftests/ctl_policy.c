@@ -353,6 +353,36 @@ TEST_F(ctl_policy, verifier)
 	EXPECT_SAYS(said.err, "BEGIN PROG LOAD LOG");
 }
 
+/*
+ * What memviewctl(8) says of bpftool: it may die, but what it leaves attached is seen and unloaded as
+ * any other policy, and its commands on links work.
+ */
+TEST_F(ctl_policy, loaded_by_bpftool)
+{
+	struct json_object *list;
+	struct said said;
+	char link[64];
+
+	ASSERT_RUN(0, &said, "mkdir -p " PIN);
+	run(&said, "bpftool struct_ops register %s/bpf/policy_memfd_only.bpf.o " PIN, build_dir());
+	EXPECT_EQ(-EACCES, map_file(self));
+	list = ctl_json("policy list");
+	ASSERT_EQ(1, json_object_array_length(list));
+	EXPECT_STREQ("memfd-only", get_str(list, "/0/name"));
+	EXPECT_STREQ(PIN "memfd_only", get_str(list, "/0/pin"));
+	snprintf(link, sizeof(link), "%llu: struct_ops",
+		 (unsigned long long)get_u64(list, "/0/link"));
+	EXPECT_RUN(0, &said, "bpftool link show");
+	EXPECT_SAYS(said.out, link);
+	EXPECT_RUN(0, &said, "memviewctl policy unload memfd-only");
+	EXPECT_NE(0, access(PIN "memfd_only", F_OK));
+	EXPECT_EQ(0, map_file(self));
+	ASSERT_RUN(0, &said, "memviewctl policy load memfd-only --pin");
+	EXPECT_RUN(0, &said, "bpftool link detach id %llu",
+		   (unsigned long long)get_u64(ctl_json("policy list"), "/0/link"));
+	EXPECT_EQ(0, map_file(self));
+}
+
 /* Objects are not bound to the kernel that they were compiled for. */
 TEST_F(ctl_policy, built_for_another_kernel)
 {
