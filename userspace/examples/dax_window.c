@@ -199,20 +199,26 @@ static void read_all(int sock, void *to, size_t size)
 /*
  * A message; of the file descriptors that come along only the one that @fd is
  * for. Guest memory, and the eventfds of rings, are of no use to this device:
- * recv() does not take them.
+ * recv() does not take them. What a short message lacks reads as zeroes.
  */
 static void receive(int sock, struct message *message, int *fd)
 {
 	uint32_t next;
+	int old;
 
+	memset(message, 0, sizeof(*message));
 	if (fd &&
 	    recv(sock, &next, sizeof(next), MSG_PEEK | MSG_WAITALL) ==
 		    sizeof(next) &&
-	    next == SET_BACKEND_REQ_FD)
+	    next == SET_BACKEND_REQ_FD) {
+		old = *fd;
 		check(memview_receive(sock, fd, message, HEADER_SIZE),
 		      "receive");
-	else
+		if (old >= 0)
+			close(old);
+	} else {
 		read_all(sock, message, HEADER_SIZE);
+	}
 	if (message->size > sizeof(message->space))
 		errx(EXIT_FAILURE, "message %u has %u bytes", message->request,
 		     message->size);
