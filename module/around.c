@@ -129,11 +129,12 @@ static struct span choose_span(const struct memview_stride *stride,
  * On 7.x filemap_map_pages() maps a folio of a memory file as a whole, if it is
  * within the VMA, though the file ends within the folio: so the VMA must not go
  * beyond the end. That is looked at again afterwards: truncation has set it
- * before it looks for mappings the last time. Where this is called under RCU, the
- * kernel does not do so.
+ * before it looks for mappings the last time. What it has overtaken is for the
+ * caller to undo. Where this is called under RCU, the kernel does not do so.
  */
 static vm_fault_t map_span(const struct memview_range *range,
-			   const struct vm_fault *vmf, struct span span)
+			   const struct vm_fault *vmf, struct span span,
+			   bool *overtaken)
 {
 	struct file *file = range->source->vma.vm_file;
 	pgoff_t end = memview_file_pages(file->f_mapping);
@@ -160,7 +161,7 @@ static vm_fault_t map_span(const struct memview_range *range,
 	ret = filemap_map_pages(&around, first, last);
 #ifndef MEMVIEW_HAVE_VMA_LOCK
 	if (unlikely(!memview_in_file(file->f_mapping, last)))
-		memview_zap_vma(vmf->vma, vma.vm_start, vma.vm_end);
+		*overtaken = true;
 #endif
 	return ret;
 }
@@ -259,15 +260,17 @@ static vm_fault_t map_one(const struct memview_range *range,
  * @met: What is at the fault: a range that allows the access.
  * @vmf: The client's fault; its page table is there. A write only if the source
  *	is @cached_writable.
+ * @overtaken: Set if truncation came in between: the piece of the fault, as far
+ *	as a page table reaches, must be unmapped when the lock is given up.
  *
  * Pages of a write become writable, but not dirty: the CPU says when they are.
  *
- * Context: Does not sleep, but to undo what truncation has overtaken.
+ * Context: Does not sleep.
  * Return: VM_FAULT_NOPAGE if the page is mapped, 0 if the source must be asked.
  */
 vm_fault_t memview_map_around(struct memview_view *view,
 			      const struct memview_met *met,
-			      const struct vm_fault *vmf)
+			      const struct vm_fault *vmf, bool *overtaken)
 {
 	struct memview_stride *stride;
 	struct span span;
@@ -280,8 +283,9 @@ vm_fault_t memview_map_around(struct memview_view *view,
 		return 0;
 	memview_touch(met->range);
 	span = choose_span(stride, met, vmf);
-	ret = span.first == span.last ? map_one(met->range, vmf) :
-					map_span(met->range, vmf, span);
+	ret = span.first == span.last ?
+		      map_one(met->range, vmf) :
+		      map_span(met->range, vmf, span, overtaken);
 	if (ret)
 		set_stride(stride, span.first, span.last - span.first + 1, 0);
 	else

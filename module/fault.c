@@ -6,14 +6,14 @@
  *     source bring the page, locked. No lock of the view is held: this may
  *     wait for I/O, and a change does not wait for it.
  *  2. Commit. Under the layout's lock, look whether the range is still the
- *     one; if so, insert the PTE, else start over.
+ *     one; if so, insert the PTE, else start over. This does not sleep.
  *
  * A page that is in the page cache needs no waiting: both are one step, under
  * the layout's lock (around.c).
  *
- * A change stores to the layout under that lock and zaps afterwards. So a
- * fault either commits before the store, and the zap removes its PTE, or sees
- * the new layout.
+ * A change shows its pieces under that lock and zaps afterwards. So a fault
+ * either commits before that, and the zap removes its PTE, or sees the new
+ * layout.
  *
  * The page stays locked over the commit, as it does in the core's own faults:
  * truncation, reclaim, migration and writeback lock it before they look for
@@ -37,13 +37,15 @@
 /*
  * One fault, over all its rounds: for the tracepoint when it began, if one
  * listens, and what it met; whether the source has been asked for a huge page:
- * once is enough; and the file of the view, if the lock that the fault is under
- * may be dropped. With that goes what keeps the view, and this module.
+ * once is enough; whether truncation has overtaken what was mapped from the page
+ * cache; and the file of the view, if the lock that the fault is under may be
+ * dropped. With that goes what keeps the view, and this module.
  */
 struct fault_state {
 	u64 start;
 	enum memview_source_kind kind;
 	bool asked;
+	bool overtaken;
 	struct file *pin;
 };
 
@@ -98,11 +100,7 @@ out:
  * Insert the PTE, or let it be written to if it is there to be read, if the
  * layout has not changed since the page was resolved.
  *
- * Who changes it may be kept for seconds, by his memory cgroup: so he is not
- * waited for here, with a folio locked that others want.
- *
- * Return: 0; -EAGAIN after a change, or amid one; or what vm_insert_page() has to
- *	say.
+ * Return: 0; -EAGAIN after a change; or what vm_insert_page() has to say.
  */
 static int commit(struct memview_view *view, const struct memview_met *met,
 		  struct vm_fault *vmf, struct page *page)
@@ -111,8 +109,7 @@ static int commit(struct memview_view *view, const struct memview_met *met,
 	int err;
 
 	memview_insertion_vma(&vma, vmf, met->range);
-	if (!down_read_trylock(&view->layout.lock))
-		return -EAGAIN;
+	read_lock(&view->layout.lock);
 	if (has_changed(view, met, vmf)) {
 		err = -EAGAIN;
 	} else if (memview_lost_table(vmf)) {
@@ -123,7 +120,7 @@ static int commit(struct memview_view *view, const struct memview_met *met,
 		if (err == -EBUSY && (vmf->flags & FAULT_FLAG_WRITE))
 			err = make_writable(vmf, page, vma.vm_page_prot);
 	}
-	up_read(&view->layout.lock);
+	read_unlock(&view->layout.lock);
 	return err;
 }
 
@@ -317,19 +314,30 @@ static vm_fault_t fault_range(struct memview_view *view,
 /* As memview_map_around(): by one entry if there is no page table and can be. */
 static vm_fault_t map_cached(struct memview_view *view,
 			     const struct memview_met *met,
-			     struct vm_fault *vmf,
-			     const struct fault_state *state)
+			     struct vm_fault *vmf, struct fault_state *state)
 {
 	vm_fault_t ret;
 
 	if (unlikely(!memview_has_table(vmf))) {
-		ret = memview_map_huge(met, vmf);
+		ret = memview_map_huge(met, vmf, &state->overtaken);
 		if (ret == VM_FAULT_NOPAGE || (!ret && !state->asked))
 			return ret;
 		if (!memview_make_table(vmf))
 			return VM_FAULT_NOPAGE;
 	}
-	return memview_map_around(view, met, vmf);
+	return memview_map_around(view, met, vmf, &state->overtaken);
+}
+
+/*
+ * Unmap what may be beyond the end of its file by now: all that a fault can map
+ * lies within one page table. The lock of the client's VMA is held.
+ */
+static noinline void undo_overtaken(const struct vm_fault *vmf)
+{
+	unsigned long start = vmf->address & PMD_MASK;
+
+	memview_zap_vma(vmf->vma, max(start, vmf->vma->vm_start),
+			min(start + PMD_SIZE, vmf->vma->vm_end));
 }
 
 /*
@@ -342,7 +350,7 @@ static vm_fault_t fault_cached(struct memview_view *view, struct vm_fault *vmf,
 {
 	vm_fault_t ret;
 
-	down_read(&view->layout.lock);
+	read_lock(&view->layout.lock);
 	ret = memview_look_up(view, vmf, met);
 	if (!ret) {
 		state->kind = met->range->source->kind;
@@ -353,7 +361,11 @@ static vm_fault_t fault_cached(struct memview_view *view, struct vm_fault *vmf,
 		else if (vmf->flags & FAULT_FLAG_WRITE)
 			*written = get_file(met->range->source->vma.vm_file);
 	}
-	up_read(&view->layout.lock);
+	read_unlock(&view->layout.lock);
+	if (unlikely(state->overtaken)) {
+		state->overtaken = false;
+		undo_overtaken(vmf);
+	}
 	return ret;
 }
 
@@ -468,17 +480,17 @@ vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
 	struct memview_met met;
 	vm_fault_t ret;
 
-	if (!memview_has_table(vmf) || memview_is_missing(view, vmf) ||
-	    !down_read_trylock(&view->layout.lock))
+	if (!memview_has_table(vmf) || memview_is_missing(view, vmf))
 		return 0;
+	read_lock(&view->layout.lock);
 	ret = memview_look_up(view, vmf, &met);
 	if (!ret) {
 		state.kind = met.range->source->kind;
-		ret = memview_map_around(view, &met, vmf);
+		ret = memview_map_around(view, &met, vmf, &state.overtaken);
 	} else {
 		ret = 0; /* ->fault says so, too */
 	}
-	up_read(&view->layout.lock);
+	read_unlock(&view->layout.lock);
 	if (ret)
 		state_end(&state, view, vmf, ret);
 	return ret;

@@ -105,18 +105,18 @@ static void note_huge(struct memview_view *view)
  * @met: What is at the fault: a range that allows the access. The caller holds
  *	the layout's lock.
  * @vmf: The client's fault. A write only if the source is @cached_writable.
+ * @overtaken: As memview_map_around() has it.
  *
  * The end of the file is looked at again afterwards: truncation has set it before
  * it looks for mappings the last time.
  *
- * Context: Does not sleep, but to undo what truncation has overtaken.
+ * Context: Does not sleep.
  * Return: VM_FAULT_NOPAGE if the page is mapped, VM_FAULT_FALLBACK if it takes a
  *	page table; 0 if the source may bring a huge page, or wait for it.
  */
 vm_fault_t memview_map_huge(const struct memview_met *met,
-			    const struct vm_fault *vmf)
+			    const struct vm_fault *vmf, bool *overtaken)
 {
-	unsigned long start = vmf->address & PMD_MASK;
 	struct page *page;
 	bool mapped, huge;
 
@@ -127,7 +127,7 @@ vm_fault_t memview_map_huge(const struct memview_met *met,
 	mapped = map_piece(met->range, vmf);
 	/* It may have mapped others, if there is a page table by now. */
 	if (unlikely(!is_in_file(met->range, file_piece(met->range, vmf))))
-		memview_zap_vma(vmf->vma, start, start + PMD_SIZE);
+		*overtaken = true;
 	if (mapped)
 		return VM_FAULT_NOPAGE;
 	page = memview_cached_page(met->range, vmf);

@@ -159,11 +159,11 @@ static inline void memview_touch(struct memview_range *range)
  *	been asked.
  * @page: The page, locked. A reference of it is taken.
  *
- * Should the page table go this very moment, there will be another, and memory
- * for it must not be waited for under the locks that the caller holds: it comes
- * out of the reserves.
+ * Should the page table go this very moment, there will be another. The memory for
+ * it comes out of the reserves (PF_MEMALLOC): so neither the allocator nor the memory
+ * cgroup's charge sleeps, under a lock that spins.
  *
- * Context: Under the layout's lock.
+ * Context: Under the layout's lock. Does not sleep.
  * Return: What vm_insert_page() has to say.
  */
 static inline int memview_insert(struct vm_area_struct *vma,

@@ -19,14 +19,17 @@
  *   client's mmap_lock, inode lock of the view (ftruncate)
  *     view->change_lock
  *     lock of a folio of a source
- *       view->layout.lock (tried, where a folio is locked)
- *         i_mmap lock of a source file (also taken by the core around what
- *             follows: truncate, reclaim, migration, writeback)
- *           source->ranges_lock
- *             i_mmap lock of the view (tried, zap.c says why)
+ *       i_mmap lock of a source file (also taken by the core around what
+ *           follows: truncate, reclaim, migration, writeback)
+ *         source->ranges_lock
+ *           i_mmap lock of the view (tried, zap.c says why)
+ *             view->layout.lock
  *               page table locks
  *
  * view->clients_lock, of who maps the view, is innermost, and alone.
+ *
+ * From view->layout.lock inwards they spin. Faults wait there for changes: no task
+ * may be throttled, or sleep, while it holds that lock.
  *
  * Reclaim may start at any allocation and calls down from the i_mmap lock of
  * a source file. So nothing is allocated under source->ranges_lock (write),
@@ -43,6 +46,7 @@
 #include <linux/rbtree.h>
 #include <linux/refcount.h>
 #include <linux/rwsem.h>
+#include <linux/spinlock.h>
 #include <linux/workqueue.h>
 #include <uapi/linux/memview.h>
 
@@ -62,8 +66,8 @@ struct memview_source;
  * @refs: One of the layout, or of the change that brings it there; one per
  *	fault in flight.
  * @touched: A client may have PTEs by it, or by one that it has followed without
- *	a zap. Faults set it with layout->lock held for reading, changes look
- *	at it with that held for writing.
+ *	a zap. Only ever set, by faults with layout->lock held for reading. A
+ *	change looks at it when no fault finds the range any more.
  * @entries: How many entries of the layout point here: none at first, several
  *	when a change splits it. Guarded by view->change_lock.
  * @rb: Node in the source's tree of ranges.
@@ -130,6 +134,7 @@ static inline bool memview_in_file(const struct address_space *mapping,
  * @last: Last page.
  * @range: What goes there; NULL: nothing.
  * @pages: How many pages of the span had a range.
+ * @entries: How many entries of the tree the span had, in part or as a whole.
  * @zap: What was there is taken away: its PTEs must go.
  * @moved: What was there, and stays, belonged to another source.
  * @touched: There may be PTEs of what was there.
@@ -142,6 +147,7 @@ struct memview_piece {
 	pgoff_t last;
 	struct memview_range *range;
 	unsigned long pages;
+	unsigned long entries;
 	bool zap;
 	bool moved;
 	bool touched;
@@ -149,18 +155,25 @@ struct memview_piece {
 
 /**
  * struct memview_layout - which range is where
- * @tree: Range objects by page of the view. Under @lock.
- * @lock: Held for writing while the tree changes, for reading from the last
- *	look at the tree to the PTE: no PTE can outlive the zap of a change, nor
- *	come by a range that the change has found untouched.
- * @changes: How often @tree has changed, a batch once; under @lock.
- * @nr_ranges: Entries of @tree.
- * @nr_pages: Pages that have a range.
+ * @lock: Held for reading from the last look at the layout to the PTE: no PTE can
+ *	outlive the zap of a change, nor come by a range that the change has
+ *	found untouched. Held for writing while what follows changes.
+ * @tree: Range objects by page of the view.
+ * @pieces: Pieces of the change in flight, which hide what @tree has; NULL if
+ *	there is no such change.
+ * @nr_pieces: Number of @pieces.
+ * @changes: How often what faults find has changed; a batch counts once.
+ * @mas: Maple state of the next store to @tree; under view->change_lock.
+ * @nr_ranges: Entries of @tree, once it has the pieces; under view->change_lock.
+ * @nr_pages: Pages that have a range; under view->change_lock.
  */
 struct memview_layout {
+	rwlock_t lock;
 	struct maple_tree tree;
-	struct rw_semaphore lock;
+	struct memview_piece *pieces;
+	unsigned int nr_pieces;
 	unsigned long changes;
+	struct ma_state mas;
 	unsigned long nr_ranges;
 	unsigned long nr_pages;
 };
@@ -377,14 +390,9 @@ int memview_viewfd_create(struct file *control);
 long memview_ioctl(struct file *file, unsigned int cmd, unsigned long arg);
 
 /* layout.c */
-extern unsigned int memview_max_ranges;
 int memview_layout_cache_create(void);
 void memview_layout_cache_destroy(void);
 void memview_layout_init(struct memview_layout *layout);
-int memview_layout_change(struct memview_layout *layout,
-			  struct memview_piece *pieces, unsigned int nr,
-			  struct memview_range **dead);
-struct memview_range *memview_layout_clear(struct memview_layout *layout);
 struct memview_range *memview_layout_next(struct memview_layout *layout,
 					  pgoff_t *pgoff, pgoff_t *last);
 unsigned long memview_layout_pages(struct memview_layout *layout, pgoff_t first,
@@ -398,6 +406,14 @@ struct memview_range *memview_range_alloc(struct memview_source *source,
 					  pgoff_t first, pgoff_t last,
 					  pgoff_t file_first, u32 flags);
 void memview_range_put(struct memview_range *range);
+
+/* layout_change.c */
+extern unsigned int memview_max_ranges;
+int memview_layout_change(struct memview_layout *layout,
+			  struct memview_piece *pieces, unsigned int nr,
+			  struct memview_range **dead);
+void memview_layout_finish(struct memview_layout *layout);
+struct memview_range *memview_layout_clear(struct memview_layout *layout);
 
 /* close.c */
 int memview_source_init(void);
@@ -463,7 +479,7 @@ void memview_flush_leaving(struct memview_view *view);
 /* around.c */
 vm_fault_t memview_map_around(struct memview_view *view,
 			      const struct memview_met *met,
-			      const struct vm_fault *vmf);
+			      const struct vm_fault *vmf, bool *overtaken);
 bool memview_is_missing(struct memview_view *view, const struct vm_fault *vmf);
 void memview_was_asked(struct memview_view *view, const struct vm_fault *vmf,
 		       unsigned long grown);
@@ -472,7 +488,7 @@ struct page *memview_cached_page(const struct memview_range *range,
 
 /* huge.c */
 vm_fault_t memview_map_huge(const struct memview_met *met,
-			    const struct vm_fault *vmf);
+			    const struct vm_fault *vmf, bool *overtaken);
 bool memview_is_huge(const struct memview_met *met, const struct vm_fault *vmf,
 		     struct page *page);
 bool memview_make_table(struct vm_fault *vmf);

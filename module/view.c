@@ -119,6 +119,8 @@ int memview_change(struct memview_view *view, struct memview_piece *pieces,
 	if (err)
 		return err;
 	zap_pieces(view, pieces, nr, cause);
+	/* This may wait for memory: what the change takes away is gone by now. */
+	memview_layout_finish(&view->layout);
 	settle_pieces(pieces, nr);
 	memview_drop_ranges(dead);
 	memview_count(view, changes);

@@ -228,4 +228,93 @@ TEST_F(layout, one_page_in_many_places)
 	EXPECT_EQ(PAGES - 1, word);
 }
 
+/* How many ranges a store of the module takes away at once, and what is left. */
+#define STORE_MAX	1024
+#define MANY		(3 * STORE_MAX + 17)
+
+FIXTURE(many)
+{
+	struct klog klog;
+	int memfd, control;
+	char *mem;
+};
+
+/* Ranges of two pages beside each other, of the same two pages. */
+FIXTURE_SETUP(many)
+{
+	struct memview_batch_op ops[MANY];
+	unsigned int i;
+
+	ASSERT_EQ(0, klog_start(&self->klog));
+	self->memfd = memfd_filled(2 * PAGE, 1);
+	ASSERT_LE(0, self->memfd);
+	self->control = view_create(MANY * 2 * PAGE);
+	ASSERT_LE(0, self->control);
+	for (i = 0; i < MANY; i++)
+		ops[i] = batch_map(self->memfd, 0, 2 * PAGE, i * 2 * PAGE, MAP_RW);
+	ASSERT_EQ(0, view_batch(self->control, ops, MANY, NULL));
+	self->mem = view_mmap(view_get_fd(self->control), MANY * 2 * PAGE, PROT_RW, 0);
+	ASSERT_NE(MAP_FAILED, self->mem);
+}
+
+FIXTURE_TEARDOWN(many)
+{
+	EXPECT_KLOG_CLEAN(&self->klog);
+}
+
+/* The first and the last page show what they did, or @sig is what one gets for @page. */
+static void check_pages(struct __test_metadata *_metadata, FIXTURE_DATA(many) *self,
+			uint64_t ranges, uint64_t pages, const int *sigs)
+{
+	const unsigned int at[] = { 0, 1, MANY, 2 * MANY - 2, 2 * MANY - 1 };
+	struct view_info info;
+	unsigned int i;
+
+	ASSERT_EQ(0, view_info(self->control, &info));
+	EXPECT_EQ(ranges, info.ranges);
+	EXPECT_EQ(pages * PAGE, info.bytes);
+	for (i = 0; i < ARRAY_SIZE(at); i++)
+		EXPECT_EQ(sigs[i], probe_write(self->mem + at[i] * PAGE, i));
+}
+
+/* From the middle of the first range to that of the last. */
+TEST_F(many, taken_away_at_once)
+{
+	const int all[5] = {}, ends[5] = { 0, SIGBUS, SIGBUS, SIGBUS, 0 };
+
+	check_pages(_metadata, self, MANY, 2 * MANY, all);
+	ASSERT_EQ(0, view_unmap(self->control, PAGE, (2 * MANY - 2) * PAGE));
+	check_pages(_metadata, self, 2, 2, ends);
+	ASSERT_EQ(0, view_unmap(self->control, 0, 2 * MANY * PAGE));
+	check_pages(_metadata, self, 0, 0,
+		    (const int[5]){ SIGBUS, SIGBUS, SIGBUS, SIGBUS, SIGBUS });
+}
+
+TEST_F(many, replaced_at_once)
+{
+	const int all[5] = {};
+	int memfd = memfd_filled((2 * MANY - 2) * PAGE, 2);
+	uint64_t value;
+
+	ASSERT_LE(0, memfd);
+	check_pages(_metadata, self, MANY, 2 * MANY, all);
+	ASSERT_EQ(0, view_map(self->control, memfd, 0, (2 * MANY - 2) * PAGE, PAGE, MAP_RW));
+	ASSERT_EQ(0, probe_read(self->mem + MANY * PAGE, &value));
+	EXPECT_EQ(page_tag(2, MANY - 1), value);
+	check_pages(_metadata, self, 3, 2 * MANY, all);
+}
+
+/* Several such spans in a batch, between others that stay. */
+TEST_F(many, of_a_batch)
+{
+	const int middle[5] = { SIGBUS, SIGBUS, 0, SIGBUS, SIGBUS };
+	struct memview_batch_op ops[2] = {
+		batch_unmap(0, (MANY - 1) * PAGE),
+		batch_unmap((MANY + 1) * PAGE, (MANY - 1) * PAGE),
+	};
+
+	ASSERT_EQ(0, view_batch(self->control, ops, 2, NULL));
+	check_pages(_metadata, self, 1, 2, middle);
+}
+
 TEST_HARNESS_MAIN

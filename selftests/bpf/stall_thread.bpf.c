@@ -35,6 +35,15 @@ int BPF_PROG(may_write)
 
 static bool changing;
 
+/* Set by the test: how many times. */
+__u32 skip;
+
+static void stall_change(void)
+{
+	if (changing && (__u32)bpf_get_current_pid_tgid() == tid && !skip--)
+		stall_thread();
+}
+
 /* A change of a view's layout begins... */
 SEC("?fentry/memview_layout_change")
 int BPF_PROG(change_begins)
@@ -44,12 +53,34 @@ int BPF_PROG(change_begins)
 	return 0;
 }
 
-/* ...and has its lock. */
-SEC("?fexit/down_write")
-int BPF_PROG(change_locked)
+/* ...wants memory, as older kernels have it for a tree, and newer ones... */
+SEC("?fentry/kmem_cache_alloc_noprof")
+int BPF_PROG(change_allocates)
 {
-	if (changing)
-		stall_thread();
+	stall_change();
+	return 0;
+}
+
+SEC("?fentry/kmem_cache_prefill_sheaf")
+int BPF_PROG(change_prefills)
+{
+	stall_change();
+	return 0;
+}
+
+/* ...goes through ranges, and lets others run at each... */
+SEC("?fentry/__cond_resched")
+int BPF_PROG(change_drops)
+{
+	stall_change();
+	return 0;
+}
+
+/* ...and is there, but in the tree. */
+SEC("?fentry/memview_layout_finish")
+int BPF_PROG(change_finishes)
+{
+	stall_change();
 	return 0;
 }
 

@@ -169,8 +169,8 @@ struct memview_unmap_fd_info {
 /**
  * define MEMVIEW_BATCH_MAX - how many entries a batch has at the most
  *
- * No fault of the view is answered while the layout goes from before to after.
- * With so many entries that takes some ten milliseconds at the most.
+ * Other requests of the view wait meanwhile: some ten milliseconds with so many
+ * entries, if there is memory for them. Faults do not wait.
  */
 #define MEMVIEW_BATCH_MAX 4096
 
