@@ -14,6 +14,7 @@
 #include <linux/fsnotify.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
+#include <linux/rwsem.h>
 #include <linux/smp.h>
 #include <asm/tlbflush.h>
 
@@ -31,6 +32,25 @@
 #if defined(CONFIG_PREEMPTION) && !defined(CONFIG_TASKS_RCU)
 #error "memview needs a preemptible kernel with CONFIG_TASKS_RCU (BPF and ftrace select it)"
 #endif
+
+/*
+ * The task that holds a semaphore for writing, or NULL. It may have given it up by
+ * now; the caller is in an RCU read-side section, so it is still there. The low bits
+ * are flags, the first of which says that readers have it.
+ */
+static inline const struct task_struct *
+memview_rwsem_writer(const struct rw_semaphore *sem)
+{
+#ifdef CONFIG_PREEMPT_RT
+	unsigned long owner = (unsigned long)sem->rwbase.rtmutex.owner;
+
+	return (const struct task_struct *)(owner & ~1UL);
+#else
+	unsigned long owner = atomic_long_read(&sem->owner);
+
+	return owner & 1 ? NULL : (const struct task_struct *)(owner & ~3UL);
+#endif
+}
 
 /* file->f_path is const where __f_path is there to be written. */
 static inline struct path *memview_file_path(struct file *file)

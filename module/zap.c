@@ -128,22 +128,53 @@ void memview_zap(struct memview_view *view, pgoff_t first, pgoff_t last,
 }
 
 /*
+ * Does the task sleep that holds a mapping's lock for writing? It is alive while it
+ * holds that lock, so what is read of it stays for a grace period.
+ */
+static bool is_writer_asleep(struct address_space *mapping)
+{
+	const struct task_struct *writer;
+	bool asleep;
+
+	rcu_read_lock();
+	writer = memview_rwsem_writer(&mapping->i_mmap_rwsem);
+	asleep = writer && !task_is_running(writer);
+	rcu_read_unlock();
+	return asleep;
+}
+
+static bool are_marked(const struct address_space *a,
+		       const struct address_space *b)
+{
+	return test_bit_acquire(AS_MM_ALL_LOCKS, &a->flags) &&
+	       test_bit_acquire(AS_MM_ALL_LOCKS, &b->flags);
+}
+
+/*
  * Has mm_take_all_locks() taken the i_mmap lock of @inner, and does it wait for
  * that of @outer, which the caller holds? It marks a mapping, then waits for its
  * lock, one mapping after the other, and one task at a time is in there. So if
- * both are marked, it is; or it has just given up the lock of @outer, and not
- * taken the mark away yet. It does not sleep in between: wait until all tasks
- * have slept, and it is out of there.
+ * both are marked, that task has @inner; and it waits for @outer, or has just given
+ * that up and not taken the mark away yet. In between it does not sleep, though it
+ * may be preempted: so if it sleeps, it waits. A task that has marked @outer since
+ * the caller has its lock waits in any case.
+ *
+ * As long as it is preempted the caller has to wait, with a page locked and @outer
+ * held; so has everybody who wants a lock whose holder is preempted. It does not
+ * wait for other tasks, as synchronize_rcu_tasks() would: for each that is preempted
+ * or throttled in the kernel.
  */
-static bool is_held_for_us(const struct address_space *inner,
+static bool is_held_for_us(struct address_space *inner,
 			   const struct address_space *outer)
 {
-	if (!test_bit_acquire(AS_MM_ALL_LOCKS, &outer->flags) ||
-	    !test_bit(AS_MM_ALL_LOCKS, &inner->flags))
+	bool asleep;
+
+	if (!are_marked(outer, inner))
 		return false;
-	synchronize_rcu_tasks();
-	return test_bit_acquire(AS_MM_ALL_LOCKS, &outer->flags) &&
-	       test_bit(AS_MM_ALL_LOCKS, &inner->flags);
+	asleep = is_writer_asleep(inner);
+	/* If it sleeps after it took the mark of @outer away, see that. */
+	smp_rmb();
+	return asleep && are_marked(outer, inner);
 }
 
 /**

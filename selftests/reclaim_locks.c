@@ -199,11 +199,13 @@ static void *take_all(void *arg)
  * Nobody can go on who wants a file that the process maps, its C library among
  * them, until all ranges are done.
  *
- * Catches: a wait for each of them, of a grace period of RCU tasks.
+ * Catches: a wait for a grace period of RCU tasks, for each of them or once. It
+ * lasts as long as any task is preempted in the kernel, throttled by its cgroup
+ * maybe, while a page is locked and the lock of its file is held.
  */
 TEST_F_TIMEOUT(reclaim_locks, many_ranges, 180)
 {
-	unsigned int i, waits;
+	unsigned int i;
 
 	if (!self->stall)
 		return;
@@ -222,11 +224,7 @@ TEST_F_TIMEOUT(reclaim_locks, many_ranges, 180)
 	self->stall->bss->go = 1;
 	ASSERT_TRUE(WAIT_FOR(self->taken, 60000));
 	ASSERT_TRUE(WAIT_FOR(self->made, 20000));
-	waits = self->stall->bss->grace_periods;
-	printf("# %u ranges, %u grace periods\n", PAGES, waits);
-	/* Where the maker has the view's lock already: that is seen, and now and then looked for once more. */
-	EXPECT_LE(variant->view_first, waits);
-	EXPECT_GT(PAGES / 4, waits);
+	EXPECT_EQ(0, self->stall->bss->grace_periods);
 	join(self);
 	stall__detach(self->stall);
 	EXPECT_EQ(0, self->take_err);
