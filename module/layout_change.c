@@ -154,19 +154,6 @@ static struct memview_piece *skip_holes(struct memview_piece *piece,
 	return piece;
 }
 
-/* By a range that comes, faults may insert PTEs already. */
-static void take_in(struct memview_piece *piece,
-		    const struct memview_piece *end)
-{
-	for (; piece < end; piece++) {
-		if (!piece->range)
-			continue;
-		piece->range->entries++;
-		if (piece->touched && !piece->zap)
-			WRITE_ONCE(piece->range->touched, true);
-	}
-}
-
 /* From here on, each look-up finds these, all of them or none. */
 static void show(struct memview_layout *layout, struct memview_piece *pieces,
 		 unsigned int nr)
@@ -184,23 +171,18 @@ static bool is_partial(const struct memview_piece *piece)
 	return unlikely(piece->entries > STORE_MAX);
 }
 
-static struct memview_range *store_entry(const struct memview_piece *piece)
-{
-	return is_partial(piece) ? NULL : piece->range;
-}
-
-static pgoff_t store_end(struct memview_layout *layout,
-			 const struct memview_piece *piece)
+/* Where such a store ends. */
+static noinline pgoff_t partial_end(struct memview_layout *layout,
+				    const struct memview_piece *piece)
 {
 	MA_STATE(mas, &layout->tree, piece->first, piece->first);
 	unsigned int nr = 0;
 	void *entry;
 
-	if (!is_partial(piece))
-		return piece->last;
 	mas_for_each(&mas, entry, piece->last)
 		if (++nr == STORE_MAX)
 			break;
+	cond_resched();
 	return mas.last;
 }
 
@@ -208,8 +190,15 @@ static pgoff_t store_end(struct memview_layout *layout,
 static int prepare(struct memview_layout *layout,
 		   const struct memview_piece *piece, gfp_t gfp)
 {
-	mas_set_range(&layout->mas, piece->first, store_end(layout, piece));
-	return mas_preallocate(&layout->mas, store_entry(piece), gfp);
+	struct memview_range *entry = piece->range;
+	pgoff_t last = piece->last;
+
+	if (is_partial(piece)) {
+		entry = NULL;
+		last = partial_end(layout, piece);
+	}
+	mas_set_range(&layout->mas, piece->first, last);
+	return mas_preallocate(&layout->mas, entry, gfp);
 }
 
 /*
@@ -225,21 +214,36 @@ static void insist(struct memview_layout *layout,
 		schedule_timeout_uninterruptible(1);
 }
 
+/* By a range that comes, faults may have inserted PTEs already. */
+static void take_in(const struct memview_piece *piece)
+{
+	struct memview_range *range = piece->range;
+
+	if (!range)
+		return;
+	range->entries++;
+	if (piece->touched && !piece->zap)
+		WRITE_ONCE(range->touched, true);
+}
+
 /*
  * Do the store that is prepared for a piece.
  * Return: The piece that is next; after the last, none is shown any more.
  */
 static struct memview_piece *store(struct memview_layout *layout,
-				   struct memview_piece *piece)
+				   struct memview_piece *piece,
+				   const struct memview_piece *end)
 {
-	const struct memview_piece *end = layout->pieces + layout->nr_pieces;
-	void *entry = store_entry(piece);
+	struct memview_range *entry = NULL;
 	struct memview_piece *next = piece;
 
-	if (is_partial(piece))
+	if (is_partial(piece)) {
 		piece->entries -= STORE_MAX;
-	else
+	} else {
+		entry = piece->range;
+		take_in(piece);
 		next = skip_holes(piece + 1, end);
+	}
 	write_lock(&layout->lock);
 	mas_store_prealloc(&layout->mas, entry);
 	if (next == end)
@@ -282,7 +286,6 @@ int memview_layout_change(struct memview_layout *layout,
 		return err;
 	show(layout, pieces, nr);
 	drop_all(layout, pieces, end, dead);
-	take_in(pieces, end);
 	WRITE_ONCE(layout->nr_ranges, layout->nr_ranges + numbers.ranges);
 	WRITE_ONCE(layout->nr_pages, layout->nr_pages + numbers.pages);
 	return 0;
@@ -304,11 +307,10 @@ void memview_layout_finish(struct memview_layout *layout)
 	if (!piece)
 		return;
 	end = piece + layout->nr_pieces;
-	piece = store(layout, skip_holes(piece, end));
+	piece = store(layout, skip_holes(piece, end), end);
 	while (piece < end) {
 		insist(layout, piece);
-		piece = store(layout, piece);
-		cond_resched();
+		piece = store(layout, piece, end);
 	}
 }
 
