@@ -85,7 +85,7 @@ enum link_state link_write(struct link *link, char why[VU_WHY_MAX]);
 void link_drop(struct link *link);
 void close_fds(struct vu_message *message);
 
-/* vhost_user_memory.c */
+/* vhost_user_spans.c */
 
 /**
  * enum span_mode - what the backend may do with a span of guest memory
@@ -96,10 +96,11 @@ enum span_mode {
 	SPAN_REVOKED,
 };
 
+/* By &enum span_mode, as operators write and read it. */
+extern const char *const span_names[];
+
 /* How many an operator can have in effect. */
 #define SPANS_MAX 64
-/* The protocol's: 509 slots of KVM are the most that a frontend has. */
-#define REGIONS_MAX 512
 
 /**
  * struct span - what an operator has said of a span
@@ -113,13 +114,34 @@ struct span {
 };
 
 /**
+ * struct spans - all that operators have said of a frontend's memory
+ * @nr: How many of @span. The last one that covers a page counts.
+ */
+struct spans {
+	unsigned int nr;
+	struct span span[SPANS_MAX];
+};
+
+enum span_mode spans_mode(const struct spans *spans, uint64_t at,
+			  uint64_t *end);
+bool spans_put(struct spans *spans, const struct span *span);
+
+/* vhost_user_memory.c */
+
+/* The protocol's: 509 slots of KVM are the most that a frontend has. */
+#define REGIONS_MAX 512
+
+/**
  * struct region - of guest memory, and the view that the backend has of it
  * @span: As the frontend announced it.
  * @source: The file of the frontend.
  * @dev: Which file that is...
  * @ino: ...
- * @view: Control fd. The view is as long as the backend must believe the file
- *	to be, and what the region is of it is at the same offset.
+ * @view: Control fd; -1 if the view had to be closed to hide the region. The
+ *	view is as long as the backend must believe the file to be, and what the
+ *	region is of it is at the same offset.
+ * @error: Negative errno if the latest change of the view failed, and it shows
+ *	less than the operators allow; or 0.
  * @ticket: The how manieth ADD_MEM_REG that the backend is to answer to it came
  *	with; 0: with none.
  */
@@ -129,6 +151,7 @@ struct region {
 	dev_t dev;
 	ino_t ino;
 	int view;
+	int error;
 	uint64_t ticket;
 };
 
@@ -136,7 +159,7 @@ struct region {
  * struct memory - all that a session lends
  * @nr: How many regions there are.
  * @nr_old: How many of @old: replaced, and the backend may still be at it.
- * @nr_spans: How many of @spans. The last one that covers a page counts.
+ * @spans: What operators have said.
  * @asked: How many ADD_MEM_REG the backend is to answer to.
  * @answered: How many of them it has.
  * @resting: The device was reset: nothing is mapped until a ring is set up, be
@@ -147,8 +170,7 @@ struct memory {
 	struct region regions[REGIONS_MAX];
 	unsigned int nr_old;
 	struct region old[VU_REGIONS_MAX];
-	unsigned int nr_spans;
-	struct span spans[SPANS_MAX];
+	struct spans spans;
 	uint64_t asked;
 	uint64_t answered;
 	bool resting;
@@ -166,12 +188,30 @@ void memory_rest(struct memory *memory);
 bool memory_resume(struct memory *memory, char why[VU_WHY_MAX]);
 int memory_restrict(struct memory *memory, const struct span *span);
 uint64_t memory_take_back(struct memory *memory);
-uint64_t view_id(int view);
 
-/* vhost_user_spans.c */
-enum span_mode memory_mode(const struct memory *memory, uint64_t at,
-			   uint64_t *end);
-int memory_put_span(struct memory *memory, const struct span *span);
+/* vhost_user_region.c */
+#define PAGE 4096ULL
+
+static inline uint64_t page_down(uint64_t value)
+{
+	return value & ~(PAGE - 1);
+}
+
+static inline uint64_t page_up(uint64_t value)
+{
+	return page_down(value + PAGE - 1);
+}
+
+void region_hide(struct region *region);
+uint64_t region_drop(struct region *region);
+int region_show(const struct memory *memory, struct region *region,
+		uint64_t start, uint64_t end);
+bool region_make(const struct memory *memory, struct region *region,
+		 const struct vu_region *span, int *fd, char why[VU_WHY_MAX]);
+bool region_again(const struct region *region, const struct vu_region *span,
+		  int *fd);
+const char *map_advice(int error);
+uint64_t view_id(int view);
 
 /* vhost_user_socket.c */
 int connect_to(const char *path, int type);

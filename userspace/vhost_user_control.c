@@ -23,12 +23,6 @@
 #define ANSWER_MS 10000
 #define ARRAY_SIZE(a) (sizeof(a) / sizeof((a)[0]))
 
-static const char *const mode_names[] = {
-	[SPAN_RESTORED] = "restored",
-	[SPAN_READ_ONLY] = "read-only",
-	[SPAN_REVOKED] = "revoked",
-};
-
 static void send_answer(int sock, struct control_answer *answer)
 {
 	size_t size = offsetof(struct control_answer, text) +
@@ -64,19 +58,21 @@ static void list(const struct memory *memory, unsigned int id, int sock)
 		memory->nr,
 		memory->resting ? ", the device is reset: nothing mapped" : "");
 	for (i = 0; i < memory->nr; i++) {
-		const struct vu_region *span = &memory->regions[i].span;
+		const struct region *region = &memory->regions[i];
 
 		fprintf(out,
 			"  guest %#" PRIx64 " size %#" PRIx64 " view %" PRIu64
-			"\n",
-			span->guest, span->size,
-			view_id(memory->regions[i].view));
+			"%s%s\n",
+			region->span.guest, region->span.size,
+			view_id(region->view),
+			region->error ? ", shows less than it may: " : "",
+			region->error ? strerror(-region->error) : "");
 	}
-	for (i = 0; i < memory->nr_spans; i++) {
-		const struct span *span = &memory->spans[i];
+	for (i = 0; i < memory->spans.nr; i++) {
+		const struct span *span = &memory->spans.span[i];
 
 		fprintf(out, "  %s %#" PRIx64 " size %#" PRIx64 "\n",
-			mode_names[span->mode], span->start,
+			span_names[span->mode], span->start,
 			span->end - span->start);
 	}
 	fclose(out);
@@ -87,6 +83,7 @@ static void set(struct memory *memory, unsigned int id, int sock,
 		const struct control_request *request)
 {
 	struct span span = { request->start, request->end, request->mode };
+	const char *mode = span_names[request->mode];
 	int error;
 
 	if (request->all) {
@@ -94,16 +91,22 @@ static void set(struct memory *memory, unsigned int id, int sock,
 		span.end = UINT64_MAX;
 	}
 	error = memory_restrict(memory, &span);
-	say(id, "an operator: %s %#" PRIx64 " to %#" PRIx64 "%s%s",
-	    mode_names[request->mode], span.start, span.end, error ? ": " : "",
+	say(id, "an operator: %s %#" PRIx64 " to %#" PRIx64 "%s%s", mode,
+	    span.start, span.end, error ? ": " : "",
 	    error ? strerror(-error) : "");
-	if (error)
-		control_answer(sock, true, "session %u: %s%s\n", id,
-			       strerror(-error),
-			       error == -ENOSPC ? ": too many spans" : "");
+	if (!error)
+		control_answer(sock, false, "session %u: %s\n", id, mode);
+	else if (error == -E2BIG)
+		control_answer(sock, true, "session %u: too many spans\n", id);
+	else if (span.mode == SPAN_RESTORED)
+		control_answer(sock, true,
+			       "session %u: not all is restored: %s%s\n", id,
+			       strerror(-error), map_advice(error));
 	else
-		control_answer(sock, false, "session %u: %s\n", id,
-			       mode_names[request->mode]);
+		control_answer(
+			sock, true,
+			"session %u: %s, and more is taken away: regions that cannot be changed in part are hidden: %s%s\n",
+			id, mode, strerror(-error), map_advice(error));
 }
 
 /**

@@ -16,141 +16,6 @@
 
 #include "vhost_user.h"
 
-#define PAGE 4096ULL
-
-static uint64_t page_down(uint64_t value)
-{
-	return value & ~(PAGE - 1);
-}
-
-static uint64_t page_up(uint64_t value)
-{
-	return page_down(value + PAGE - 1);
-}
-
-static uint64_t region_end(const struct vu_region *region)
-{
-	return region->guest + region->size;
-}
-
-/* Nothing of it is shown any more, whatever happens. */
-static void region_hide(const struct region *region)
-{
-	uint64_t size = region->span.offset + region->span.size;
-
-	if (!memview_unmap(region->view, 0, page_up(size)))
-		return;
-	memview_resize(region->view, 0);
-	memview_resize(region->view, size);
-}
-
-/* Close what it has; the view is gone for the backend, too. Return: bytes. */
-static uint64_t region_drop(struct region *region)
-{
-	region_hide(region);
-	close(region->view);
-	close(region->source);
-	return region->span.size;
-}
-
-/* Let the view show what it may of [start, end), which are guest addresses. */
-static int region_show(const struct memory *memory, const struct region *region,
-		       uint64_t start, uint64_t end)
-{
-	uint64_t from = page_down(region->span.guest);
-	uint64_t to = page_up(region_end(&region->span));
-	int error = 0;
-
-	if (start < from)
-		start = from;
-	if (end > to)
-		end = to;
-	while (!error && start < end) {
-		uint64_t next = end, at;
-		enum span_mode mode = memory_mode(memory, start, &next);
-		uint32_t flags = MEMVIEW_MAP_READ;
-
-		at = page_down(region->span.offset) + start - from;
-		if (mode == SPAN_RESTORED)
-			flags |= MEMVIEW_MAP_WRITE;
-		if (mode == SPAN_REVOKED)
-			error = memview_unmap(region->view, at, next - start);
-		else
-			error = memview_map(region->view, at, region->source,
-					    at, next - start, flags);
-		start = next;
-	}
-	return error;
-}
-
-static const char *map_advice(int error)
-{
-	switch (error) {
-	case -EOPNOTSUPP:
-		return " (guest memory must be a memfd or a file with a page cache: not hugetlbfs)";
-	case -EACCES:
-		return " (not open for writing, or a policy refuses)";
-	case -EPERM:
-		return " (a seal of the file forbids to write)";
-	case -ENOENT:
-	case -ENXIO:
-		return " (the module memview is not loaded)";
-	default:
-		return "";
-	}
-}
-
-/* Make the view. The file descriptor in *fd becomes one for the backend. */
-static bool region_make(const struct memory *memory, struct region *region,
-			const struct vu_region *span, int *fd,
-			char why[VU_WHY_MAX])
-{
-	int error, viewfd = -1;
-	struct stat stat;
-
-	*region = (struct region){ .span = *span, .source = *fd, .view = -1 };
-	if ((span->guest ^ span->offset) & (PAGE - 1)) {
-		snprintf(why, VU_WHY_MAX,
-			 "the region at %#" PRIx64 " is at %#" PRIx64
-			 " of its file: not the same part of a page",
-			 span->guest, span->offset);
-		return false;
-	}
-	error = fstat(*fd, &stat) ? -errno : 0;
-	if (!error) {
-		region->dev = stat.st_dev;
-		region->ino = stat.st_ino;
-		error = memview_open(span->offset + span->size);
-	}
-	if (error >= 0) {
-		region->view = error;
-		/* Nothing outlives this process, whatever ends it. */
-		error = memview_set_flags(region->view,
-					  MEMVIEW_REVOKE_ON_CLOSE);
-	}
-	if (!error)
-		error = region_show(memory, region, 0, UINT64_MAX);
-	if (!error)
-		error = viewfd = memview_get_viewfd(region->view);
-	if (error < 0) {
-		snprintf(why, VU_WHY_MAX,
-			 "cannot lend the region at %#" PRIx64 ": %s%s",
-			 span->guest, strerror(-error), map_advice(error));
-		if (region->view >= 0)
-			close(region->view);
-		return false;
-	}
-	*fd = viewfd;
-	return true;
-}
-
-static bool is_same(const struct region *a, const struct region *b)
-{
-	return a->dev == b->dev && a->ino == b->ino &&
-	       a->span.guest == b->span.guest && a->span.size == b->span.size &&
-	       a->span.offset == b->span.offset;
-}
-
 /* Where the bytes of the file at @at are, in any of the regions. */
 static bool announced(const struct memory *memory, const struct region *file,
 		      uint64_t at, uint64_t *end)
@@ -177,8 +42,7 @@ static bool announced(const struct memory *memory, const struct region *file,
 }
 
 /* Hide what is not announced any more. Return: is anything left? */
-static bool region_trim(const struct memory *memory,
-			const struct region *region)
+static bool region_trim(const struct memory *memory, struct region *region)
 {
 	uint64_t at = page_down(region->span.offset);
 	uint64_t end = page_up(region->span.offset + region->span.size);
@@ -225,28 +89,6 @@ void memory_forget_old(struct memory *memory)
 {
 	while (memory->nr_old)
 		region_drop(&memory->old[--memory->nr_old]);
-}
-
-/* Another view fd of a region, if that is what is announced again. */
-static bool region_again(const struct region *region,
-			 const struct vu_region *span, int *fd)
-{
-	struct region wanted = { .span = *span };
-	struct stat stat;
-	int viewfd;
-
-	if (fstat(*fd, &stat))
-		return false;
-	wanted.dev = stat.st_dev;
-	wanted.ino = stat.st_ino;
-	if (!is_same(region, &wanted))
-		return false;
-	viewfd = memview_get_viewfd(region->view);
-	if (viewfd < 0)
-		return false;
-	close(*fd);
-	*fd = viewfd;
-	return true;
 }
 
 /* The table before has it: it goes on in this one. */
@@ -432,12 +274,24 @@ bool memory_resume(struct memory *memory, char why[VU_WHY_MAX])
 	if (!memory->resting)
 		return true;
 	memory->resting = false;
-	for (i = 0; !error && i < memory->nr; i++)
+	for (i = 0; !error && i < memory->nr; i++) {
 		error = region_show(memory, &memory->regions[i], 0, UINT64_MAX);
+		memory->regions[i].error = error;
+	}
 	if (error)
 		snprintf(why, VU_WHY_MAX, "cannot lend memory again: %s%s",
 			 strerror(-error), map_advice(error));
 	return !error;
+}
+
+/* What the operators allow now, of all that has changed. */
+static int show_again(struct memory *memory, struct region *region,
+		      const struct span *span)
+{
+	/* One that could not be changed before has to be built anew. */
+	if (region->error)
+		return region_show(memory, region, 0, UINT64_MAX);
+	return region_show(memory, region, span->start, span->end);
 }
 
 /**
@@ -445,22 +299,29 @@ bool memory_resume(struct memory *memory, char why[VU_WHY_MAX])
  * @memory: What is lent, now and later in this session.
  * @span: Aligned to pages.
  *
- * Return: 0 or a negative errno; it may be done in part then.
+ * A region of which a span cannot be taken away is hidden as a whole. One that
+ * cannot be restored stays as it is.
+ *
+ * Return: 0; -E2BIG if there are too many spans, and nothing has changed; or the
+ * negative errno of the first region that failed.
  */
 int memory_restrict(struct memory *memory, const struct span *span)
 {
 	unsigned int i;
-	int error = memory_put_span(memory, span), result;
+	int error = 0;
 
-	if (error)
-		return error;
+	if (!spans_put(&memory->spans, span))
+		return -E2BIG;
 	/* An operator who takes away does not wait for the backend's answer. */
 	if (span->mode != SPAN_RESTORED)
 		memory_forget_old(memory);
 	for (i = 0; i < memory->nr; i++) {
-		result = region_show(memory, &memory->regions[i], span->start,
-				     span->end);
-		error = error ?: result;
+		struct region *region = &memory->regions[i];
+
+		region->error = show_again(memory, region, span);
+		if (region->error && span->mode != SPAN_RESTORED)
+			region_hide(region);
+		error = error ?: region->error;
 	}
 	return error;
 }
@@ -474,22 +335,4 @@ uint64_t memory_take_back(struct memory *memory)
 	while (memory->nr)
 		bytes += region_drop(&memory->regions[--memory->nr]);
 	return bytes;
-}
-
-/* By which memviewctl knows the view; 0 if that cannot be told. */
-uint64_t view_id(int view)
-{
-	char path[64], line[128];
-	uint64_t id = 0;
-	FILE *file;
-
-	snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", view);
-	file = fopen(path, "re");
-	if (!file)
-		return 0;
-	while (fgets(line, sizeof(line), file))
-		if (sscanf(line, "memview-id: %" SCNu64, &id) == 1)
-			break;
-	fclose(file);
-	return id;
 }

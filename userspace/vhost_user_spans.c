@@ -6,25 +6,26 @@
  * Where spans overlap, the last one counts. What has no say is forgotten, so that
  * there is room for what takes memory away.
  */
-#include <errno.h>
-
 #include "vhost_user.h"
 
+const char *const span_names[] = {
+	[SPAN_RESTORED] = "restored",
+	[SPAN_READ_ONLY] = "read-only",
+	[SPAN_REVOKED] = "revoked",
+};
+
 /**
- * memory_mode - what the backend may do with a page
- * @memory: What is lent.
+ * spans_mode - what the backend may do with a page
+ * @spans: What operators have said.
  * @at: Guest physical address.
  * @end: Made less, if the mode ends before that.
  */
-enum span_mode memory_mode(const struct memory *memory, uint64_t at,
-			   uint64_t *end)
+enum span_mode spans_mode(const struct spans *spans, uint64_t at, uint64_t *end)
 {
-	unsigned int i = memory->nr_spans;
+	unsigned int i = spans->nr;
 
-	if (memory->resting)
-		return SPAN_REVOKED;
 	while (i--) {
-		const struct span *span = &memory->spans[i];
+		const struct span *span = &spans->span[i];
 
 		if (at >= span->start && at < span->end) {
 			if (span->end < *end)
@@ -38,38 +39,38 @@ enum span_mode memory_mode(const struct memory *memory, uint64_t at,
 }
 
 /* Does it undo one of the first @nr? */
-static bool restores(const struct memory *memory, unsigned int nr,
+static bool restores(const struct spans *spans, unsigned int nr,
 		     const struct span *span)
 {
 	while (nr--)
-		if (memory->spans[nr].mode != SPAN_RESTORED &&
-		    memory->spans[nr].start < span->end &&
-		    span->start < memory->spans[nr].end)
+		if (spans->span[nr].mode != SPAN_RESTORED &&
+		    spans->span[nr].start < span->end &&
+		    span->start < spans->span[nr].end)
 			return true;
 	return false;
 }
 
-/* Let @span have its say. Return: 0, or -ENOSPC and nothing has changed. */
-int memory_put_span(struct memory *memory, const struct span *span)
+/* Let @span have its say. False: there is no room, and nothing has changed. */
+bool spans_put(struct spans *spans, const struct span *span)
 {
 	unsigned int i, nr = 0;
 
-	for (i = 0; i < memory->nr_spans; i++) {
-		const struct span old = memory->spans[i];
+	for (i = 0; i < spans->nr; i++) {
+		const struct span old = spans->span[i];
 
 		/* All of it is said anew. */
 		if (old.start >= span->start && old.end <= span->end)
 			continue;
 		/* What it undid is not there any more. */
-		if (old.mode == SPAN_RESTORED && !restores(memory, nr, &old))
+		if (old.mode == SPAN_RESTORED && !restores(spans, nr, &old))
 			continue;
-		memory->spans[nr++] = old;
+		spans->span[nr++] = old;
 	}
-	memory->nr_spans = nr;
-	if (span->mode == SPAN_RESTORED && !restores(memory, nr, span))
-		return 0;
+	spans->nr = nr;
+	if (span->mode == SPAN_RESTORED && !restores(spans, nr, span))
+		return true;
 	if (nr == SPANS_MAX)
-		return -ENOSPC;
-	memory->spans[memory->nr_spans++] = *span;
-	return 0;
+		return false;
+	spans->span[spans->nr++] = *span;
+	return true;
 }
