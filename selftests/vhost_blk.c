@@ -265,6 +265,8 @@ TEST_F_TIMEOUT(blk, revoked, 300)
 			EXPECT_EQ(0, memcmp(before + slot * IO_SLOT_SIZE, self->dev.io[slot].mem, IO_SLOT_SIZE));
 		EXPECT_EQ(0, waitpid(self->qtest.pid, NULL, WNOHANG));
 		session_end(self);
+		/* It would hold for the next session of the same frontend. */
+		ASSERT_EQ(0, proxy_control(&self->proxy, "restore all", out, sizeof(out))) TH_LOG("%s", out);
 		ASSERT_EQ(0, session_begin(self)) TH_LOG("%s", proxy_log(&self->proxy));
 	}
 	free(before);

@@ -299,6 +299,8 @@ TEST_F_TIMEOUT(fs, revoked, 300)
 		EXPECT_EQ(0, memcmp(before, watched, size));
 		free(before);
 		session_end(self);
+		/* It would hold for the next session of the same frontend. */
+		ASSERT_EQ(0, proxy_control(&self->proxy, "restore all", out, sizeof(out))) TH_LOG("%s", out);
 		ASSERT_EQ(0, session_begin(self, variant->qemu)) TH_LOG("%s", proxy_log(&self->proxy));
 	}
 }

@@ -13,6 +13,7 @@
 #include <libmemview.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <sys/types.h>
 
 #include "vhost_user_codec.h"
@@ -221,13 +222,15 @@ int listen_at(const char *path, int type, char why[VU_WHY_MAX]);
 /* vhost_user_session.c */
 int64_t now_ms(void);
 int session_run(const struct options *options, unsigned int id, int frontend,
-		int control);
+		int control, const struct spans *spans);
 
 /* vhost_user_control.c */
 
 enum control_op {
 	CONTROL_LIST,
 	CONTROL_SET,
+	/* The main process's own: end in good order. */
+	CONTROL_END,
 };
 
 /**
@@ -249,18 +252,35 @@ struct control_request {
 };
 
 /**
- * struct control_answer - of one session
+ * struct control_answer - of one session, or of the main process
  * @failed: It was not done, or in part.
+ * @session: Whose answer it is; 0 for the main process, which always answers.
  * @text: For people. A list of all that a session may have fits.
  */
 struct control_answer {
 	uint32_t failed;
+	uint32_t session;
 	char text[65536];
 };
 
-bool control_serve(struct memory *memory, unsigned int id, int control);
-void control_answer(int sock, bool failed, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
+/**
+ * enum control_heard - what came of the main process
+ */
+enum control_heard {
+	CONTROL_SERVED,
+	CONTROL_TOLD_TO_END,
+	CONTROL_GONE,
+};
+
+struct span control_span(const struct control_request *request);
+enum control_heard control_serve(struct memory *memory, unsigned int id,
+				 int control);
+void control_answer(int sock, unsigned int session, bool failed,
+		    const char *format, ...)
+	__attribute__((format(printf, 4, 5)));
+void print_spans(FILE *out, const struct spans *spans);
+
+/* vhost_user_operator.c */
 int control_main(const char *path, int argc, char **argv);
 
 /* vhost_user_policy.c */

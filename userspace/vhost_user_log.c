@@ -26,15 +26,23 @@
 #define FLUSH_S 1
 
 /**
+ * struct shared - what all processes know
+ * @dropped: How many lines there was no room for, since the last report of that.
+ */
+struct shared {
+	atomic_uint dropped;
+};
+
+/**
  * struct log - where reports go
  * @from: The thread's end of the pipe.
  * @to: Everybody's; -1 while there is no thread.
- * @dropped: How many lines, by any process, since the last report of that.
+ * @shared: By all processes.
  */
 static struct log {
 	int from;
 	int to;
-	atomic_uint *dropped;
+	struct shared *shared;
 	pthread_t thread;
 } reports = { .from = -1, .to = -1 };
 
@@ -60,7 +68,7 @@ static void write_all(const char *text, size_t size)
 /* Behind all that came before them. */
 static void report_dropped(void)
 {
-	unsigned int nr = atomic_exchange(reports.dropped, 0);
+	unsigned int nr = atomic_exchange(&reports.shared->dropped, 0);
 	char text[128];
 
 	if (!nr)
@@ -96,10 +104,10 @@ int log_start(void)
 {
 	int fds[2], error;
 
-	reports.dropped = mmap(NULL, sizeof(*reports.dropped),
-			       PROT_READ | PROT_WRITE,
-			       MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-	if (reports.dropped == MAP_FAILED || pipe2(fds, O_CLOEXEC))
+	reports.shared = mmap(NULL, sizeof(*reports.shared),
+			      PROT_READ | PROT_WRITE,
+			      MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	if (reports.shared == MAP_FAILED || pipe2(fds, O_CLOEXEC))
 		return -errno;
 	fcntl(fds[1], F_SETFL, O_NONBLOCK);
 	reports.from = fds[0];
@@ -157,7 +165,7 @@ void say(unsigned int session, const char *format, ...)
 		if (write(reports.to, line, size) >= 0)
 			return;
 		if (errno == EAGAIN) {
-			atomic_fetch_add(reports.dropped, 1);
+			atomic_fetch_add(&reports.shared->dropped, 1);
 			return;
 		}
 		/* The main process was killed, and this one ends, too. */

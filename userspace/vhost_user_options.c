@@ -10,7 +10,7 @@
 #include "number.h"
 #include "vhost_user.h"
 
-#define MOST_GRACE 3600000
+#define MOST_MS 3600000
 
 const char *argp_program_version = "memview-vhost-user " MEMVIEW_VERSION;
 
@@ -42,8 +42,8 @@ static const struct argp_option argp_options[] = {
 	  "Begin no session unless this BPF policy is attached and enforces",
 	  0 },
 	{ "grace", 'g', "MS", 0,
-	  "When the frontend goes, let the backend end by itself for so long "
-	  "before memory is taken back (default: 0)",
+	  "When the frontend goes, or SIGTERM comes, let the backend end by "
+	  "itself for so long before memory is taken back (default: 0)",
 	  0 },
 	{ "verbose", 'v', NULL, 0, "Report each message", 0 },
 	{}
@@ -59,13 +59,14 @@ static const char *parse_path(struct argp_state *state, const char *path)
 	return path;
 }
 
-static unsigned int parse_grace(struct argp_state *state, const char *text)
+static unsigned int parse_ms(struct argp_state *state, const char *option,
+			     const char *text)
 {
 	uint64_t number;
 
-	if (parse_integer(text, MOST_GRACE, &number))
-		argp_error(state, "--grace: '%s' is no number from 0 to %d",
-			   text, MOST_GRACE);
+	if (parse_integer(text, MOST_MS, &number))
+		argp_error(state, "%s: '%s' is no number from 0 to %d", option,
+			   text, MOST_MS);
 	return number;
 }
 
@@ -88,7 +89,7 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		options->policy = arg;
 		return 0;
 	case 'g':
-		options->grace = parse_grace(state, arg);
+		options->grace = parse_ms(state, "--grace", arg);
 		return 0;
 	case 'v':
 		options->verbose = true;

@@ -16,33 +16,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "vhost_user.h"
+#include "vhost_user_session.h"
 
 /* A message is read and written: so many of them, then others have their turn. */
 #define TURN (2 * 64)
-/* How soon a backend that accepts nobody is asked again. */
-#define RETRY_MS 50
-/* So long memviewctl may take to say which policies are attached. */
-#define POLICY_MS 20000
-
-/**
- * struct session - one frontend and its backend
- * @link: By enum vu_way.
- * @control: Requests of operators come from here, each with a connection.
- * @frontend_left: That is why the session ends.
- */
-struct session {
-	const struct options *options;
-	unsigned int id;
-	int frontend;
-	int backend;
-	int frontend_req;
-	int backend_req;
-	int control;
-	bool frontend_left;
-	struct memory memory;
-	struct link link[VU_WAYS];
-};
 
 /*
  * The backend gets a socket of ours in place of the frontend's, so that its
@@ -161,10 +138,9 @@ static bool treat(struct session *session, enum vu_way way,
 }
 
 /* The sender of a main way has gone. */
-static void hung_up(struct session *session, enum vu_way way,
-		    char why[VU_WHY_MAX])
+void hung_up(struct session *session, enum vu_way way, char why[VU_WHY_MAX])
 {
-	session->frontend_left = way == VU_TO_BACKEND;
+	session->graceful = way == VU_TO_BACKEND;
 	snprintf(why, VU_WHY_MAX, "the %s closed the connection",
 		 way == VU_TO_BACKEND ? "frontend" : "backend");
 }
@@ -243,6 +219,16 @@ static bool is_gone(int sock)
 	return poll(&fd, 1, 0) == 1 && fd.revents & (POLLHUP | POLLERR);
 }
 
+/* False: the session ends, in good order if the main process says so. */
+static bool heed(struct session *session)
+{
+	enum control_heard heard =
+		control_serve(&session->memory, session->id, session->control);
+
+	session->graceful = heard == CONTROL_TOLD_TO_END;
+	return heard == CONTROL_SERVED;
+}
+
 static void relay(struct session *session, char why[VU_WHY_MAX])
 {
 	unsigned int way;
@@ -264,8 +250,7 @@ static void relay(struct session *session, char why[VU_WHY_MAX])
 			snprintf(why, VU_WHY_MAX, "poll: %s", strerror(-work));
 			return;
 		}
-		if (work && !control_serve(&session->memory, session->id,
-					   session->control)) {
+		if (work && !heed(session)) {
 			snprintf(why, VU_WHY_MAX, "told to end");
 			return;
 		}
@@ -282,7 +267,7 @@ int64_t now_ms(void)
 
 /*
  * Let a backend that behaves end what it is at, before memory goes. Operators
- * are still obeyed, and so is the end of the main process.
+ * are still obeyed, and so is the main process: a second word from it ends this.
  */
 static void give_grace(struct session *session)
 {
@@ -301,131 +286,11 @@ static void give_grace(struct session *session)
 					   sizeof(waste), MSG_DONTWAIT) <= 0)
 			return;
 		if (fds[1].revents &&
-		    !control_serve(&session->memory, session->id,
-				   session->control))
+		    control_serve(&session->memory, session->id,
+				  session->control))
 			return;
 		left = end - now_ms();
 	}
-}
-
-/*
- * Serve operators for so long, or until the frontend has what is waited for, or
- * has gone, or there is something to read from @other, which may be -1. What of
- * the frontend is the answer; negative: the session ends.
- */
-static int attend(struct session *session, short events, int other, int timeout,
-		  char why[VU_WHY_MAX])
-{
-	struct pollfd fds[] = { { session->frontend, events, 0 },
-				{ session->control, POLLIN, 0 },
-				{ other, POLLIN, 0 } };
-
-	if (poll(fds, 3, timeout) < 0 && errno != EINTR) {
-		snprintf(why, VU_WHY_MAX, "poll: %s", strerror(errno));
-		return -1;
-	}
-	if (fds[1].revents &&
-	    !control_serve(&session->memory, session->id, session->control)) {
-		snprintf(why, VU_WHY_MAX, "told to end");
-		return -1;
-	}
-	return fds[0].revents;
-}
-
-/*
- * The frontend speaks first. One that does not, such as somebody who tries
- * whether anyone listens, is no reason to bother the backend.
- */
-static bool await_request(struct session *session, char why[VU_WHY_MAX])
-{
-	int ready = 0;
-	char byte;
-
-	while (!ready)
-		ready = attend(session, POLLIN, -1, -1, why);
-	if (ready < 0)
-		return false;
-	if (recv(session->frontend, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)
-		return true;
-	hung_up(session, VU_TO_BACKEND, why);
-	/* Nothing has begun, and nothing is to be reported. */
-	if (!session->options->verbose)
-		*why = '\0';
-	return false;
-}
-
-/* Is the policy of the command line attached? False: the session ends. */
-static bool check_policy(struct session *session, char why[VU_WHY_MAX])
-{
-	const char *name = session->options->policy;
-	int64_t end = now_ms() + POLICY_MS;
-	static struct policy_query query;
-	int ready, error = policy_ask(&query);
-
-	if (error) {
-		snprintf(why, VU_WHY_MAX, "cannot run memviewctl: %s",
-			 strerror(-error));
-		return false;
-	}
-	while (!policy_answered(&query)) {
-		ready = end - now_ms();
-		if (ready <= 0) {
-			snprintf(
-				why, VU_WHY_MAX,
-				"cannot tell whether the policy '%.40s' is attached: 'memviewctl policy list' takes more than %d s",
-				name, POLICY_MS / 1000);
-			return false;
-		}
-		ready = attend(session, 0, query.output, ready, why);
-		if (ready > 0)
-			hung_up(session, VU_TO_BACKEND, why);
-		if (ready)
-			return false;
-	}
-	return policy_holds(&query, name, why);
-}
-
-static bool connect_backend(struct session *session, char why[VU_WHY_MAX])
-{
-	const char *path = session->options->backend;
-	bool said = false;
-	int ready;
-
-	*why = '\0';
-	while ((session->backend = connect_to(path, SOCK_STREAM)) == -EAGAIN) {
-		if (!said)
-			say(session->id,
-			    "%s: the backend accepts no connection: waiting until it does",
-			    path);
-		said = true;
-		ready = attend(session, 0, -1, RETRY_MS, why);
-		if (ready > 0)
-			hung_up(session, VU_TO_BACKEND, why);
-		if (ready)
-			return false;
-	}
-	if (session->backend >= 0)
-		return true;
-	explain_connect(path, session->backend, why);
-	say(session->id, "%s: cannot connect to the backend: %s", path, why);
-	*why = '\0';
-	return false;
-}
-
-/* False: there is none. Why is said already if @why is empty. */
-static bool begin(struct session *session, char why[VU_WHY_MAX])
-{
-	const struct options *options = session->options;
-	struct link *link = session->link;
-
-	if (!await_request(session, why) ||
-	    (options->policy && !check_policy(session, why)) ||
-	    !connect_backend(session, why))
-		return false;
-	link[VU_TO_BACKEND].from = link[VU_TO_FRONTEND].to = session->frontend;
-	link[VU_TO_BACKEND].to = link[VU_TO_FRONTEND].from = session->backend;
-	say(session->id, "begins");
-	return true;
 }
 
 /**
@@ -434,11 +299,12 @@ static bool begin(struct session *session, char why[VU_WHY_MAX])
  * @id: Its number.
  * @frontend: The connection.
  * @control: Socket to the main process. When that ends, so does the session.
+ * @spans: What operators have said of the frontend's memory before.
  *
  * Return: exit status.
  */
 int session_run(const struct options *options, unsigned int id, int frontend,
-		int control)
+		int control, const struct spans *spans)
 {
 	static struct session session;
 	char why[VU_WHY_MAX] = "";
@@ -452,16 +318,17 @@ int session_run(const struct options *options, unsigned int id, int frontend,
 		.frontend_req = -1,
 		.backend_req = -1,
 		.control = control,
+		.memory.spans = *spans,
 	};
 	for (way = 0; way < VU_WAYS; way++)
 		session.link[way].from = -1;
-	if (!begin(&session, why)) {
+	if (!session_begin(&session, why)) {
 		if (*why)
 			say(id, "%s", why);
 		return EXIT_FAILURE;
 	}
 	relay(&session, why);
-	if (options->grace && session.frontend_left)
+	if (options->grace && session.graceful)
 		give_grace(&session);
 	nr = session.memory.nr;
 	bytes = memory_take_back(&session.memory);
