@@ -287,12 +287,32 @@ static void poll_failed(struct proxy *proxy, int error)
 		take_signal(proxy, signo);
 }
 
+/* Those that have said nothing for too long go. */
+static void drop_silent(struct proxy *proxy, int64_t *wake)
+{
+	int64_t now = now_ms(), end;
+	unsigned int i;
+
+	if (!proxy->options.timeout)
+		return;
+	for (i = 0; i < ASKING_MAX; i++) {
+		if (proxy->asking[i].sock < 0)
+			continue;
+		end = proxy->asking[i].since + proxy->options.timeout;
+		if (end <= now)
+			close_asking(&proxy->asking[i], proxy);
+		else if (end < *wake)
+			*wake = end;
+	}
+}
+
 /* Wait for something to do. Return: 0 or a positive errno. */
 static int wait_for_work(struct proxy *proxy, struct pollfd fds[3 + ASKING_MAX])
 {
 	int64_t wake = proxy->end ?: INT64_MAX, left;
 	unsigned int i;
 
+	drop_silent(proxy, &wake);
 	fds[0] = (struct pollfd){ proxy->signal, POLLIN, 0 };
 	fds[1] = (struct pollfd){ door_poll(&proxy->frontends_door, &wake),
 				  POLLIN, 0 };

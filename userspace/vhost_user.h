@@ -25,6 +25,8 @@
  * @control: Where to listen for operators, or NULL.
  * @policy: Must be attached, or there is no session; or NULL.
  * @grace: Milliseconds for the backend to end by itself.
+ * @timeout: Milliseconds in which a peer that connects must send a request; 0:
+ *	it may take any time.
  * @verbose: Report each message.
  */
 struct options {
@@ -33,6 +35,7 @@ struct options {
 	const char *control;
 	const char *policy;
 	unsigned int grace;
+	unsigned int timeout;
 	bool verbose;
 };
 

@@ -49,11 +49,23 @@ static int attend(struct session *session, short events, int other, int timeout,
  */
 static bool await_request(struct session *session, char why[VU_WHY_MAX])
 {
-	int ready = 0;
+	const unsigned int most = session->options->timeout;
+	int64_t end = now_ms() + most;
+	int ready = 0, left = -1;
 	char byte;
 
-	while (!ready)
-		ready = attend(session, POLLIN, -1, -1, why);
+	while (!ready) {
+		if (most)
+			left = end - now_ms();
+		if (most && left <= 0) {
+			snprintf(
+				why, VU_WHY_MAX,
+				"the frontend has sent nothing for %u ms: dropped",
+				most);
+			return false;
+		}
+		ready = attend(session, POLLIN, -1, left, why);
+	}
 	if (ready < 0)
 		return false;
 	if (recv(session->frontend, &byte, 1, MSG_PEEK | MSG_DONTWAIT) > 0)

@@ -11,6 +11,7 @@
 #include "vhost_user.h"
 
 #define MOST_MS 3600000
+#define DEFAULT_TIMEOUT_MS 30000
 
 const char *argp_program_version = "memview-vhost-user " MEMVIEW_VERSION;
 
@@ -44,6 +45,10 @@ static const struct argp_option argp_options[] = {
 	{ "grace", 'g', "MS", 0,
 	  "When the frontend goes, or SIGTERM comes, let the backend end by "
 	  "itself for so long before memory is taken back (default: 0)",
+	  0 },
+	{ "timeout", 't', "MS", 0,
+	  "Close connections that send no request for so long (default: "
+	  "30000; 0: never)",
 	  0 },
 	{ "verbose", 'v', NULL, 0, "Report each message", 0 },
 	{}
@@ -91,6 +96,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 	case 'g':
 		options->grace = parse_ms(state, "--grace", arg);
 		return 0;
+	case 't':
+		options->timeout = parse_ms(state, "--timeout", arg);
+		return 0;
 	case 'v':
 		options->verbose = true;
 		return 0;
@@ -127,5 +135,6 @@ static const struct argp argp = {
 void parse_arguments(int argc, char **argv, struct arguments *arguments)
 {
 	argp_err_exit_status = 2;
+	arguments->options.timeout = DEFAULT_TIMEOUT_MS;
 	argp_parse(&argp, argc, argv, 0, NULL, arguments);
 }
