@@ -56,6 +56,7 @@ void parse_arguments(int argc, char **argv, struct arguments *arguments);
 int log_start(void);
 void log_forked(void);
 void log_end(void);
+bool log_is_news(const char *text);
 void say(unsigned int session, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 

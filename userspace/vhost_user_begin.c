@@ -130,7 +130,9 @@ static bool connect_backend(struct session *session, char why[VU_WHY_MAX])
 	if (session->backend >= 0)
 		return true;
 	explain_connect(path, session->backend, why);
-	say(session->id, "%s: cannot connect to the backend: %s", path, why);
+	if (log_is_news(why) || session->options->verbose)
+		say(session->id, "%s: cannot connect to the backend: %s", path,
+		    why);
 	*why = '\0';
 	return false;
 }
@@ -151,6 +153,7 @@ bool session_begin(struct session *session, char why[VU_WHY_MAX])
 		return false;
 	link[VU_TO_BACKEND].from = link[VU_TO_FRONTEND].to = session->frontend;
 	link[VU_TO_BACKEND].to = link[VU_TO_FRONTEND].from = session->backend;
+	log_is_news(NULL);
 	say(session->id, "begins");
 	return true;
 }

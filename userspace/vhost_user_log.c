@@ -28,9 +28,11 @@
 /**
  * struct shared - what all processes know
  * @dropped: How many lines there was no room for, since the last report of that.
+ * @failure: A hash of why the latest session could not begin; 0 if it could.
  */
 struct shared {
 	atomic_uint dropped;
+	atomic_uint failure;
 };
 
 /**
@@ -173,4 +175,20 @@ void say(unsigned int session, const char *format, ...)
 			return;
 	}
 	write_all(line, size);
+}
+
+/**
+ * log_is_news - is this not why the session before could not begin, too?
+ * @text: Why this one cannot; or NULL, if it can.
+ *
+ * A frontend whose backend is down connects again and again.
+ */
+bool log_is_news(const char *text)
+{
+	unsigned int hash = 0;
+
+	if (text)
+		for (hash = 5381; *text; text++)
+			hash = hash * 33 + (unsigned char)*text;
+	return atomic_exchange(&reports.shared->failure, hash) != hash;
 }

@@ -323,7 +323,7 @@ int session_run(const struct options *options, unsigned int id, int frontend,
 	for (way = 0; way < VU_WAYS; way++)
 		session.link[way].from = -1;
 	if (!session_begin(&session, why)) {
-		if (*why)
+		if (*why && (options->verbose || log_is_news(why)))
 			say(id, "%s", why);
 		return EXIT_FAILURE;
 	}
