@@ -402,6 +402,16 @@ static void catch_signals(struct proxy *proxy)
 		signalfd(-1, &proxy->signals, SFD_CLOEXEC | SFD_NONBLOCK);
 }
 
+static void load_or_exit(struct proxy *proxy)
+{
+	char why[VU_WHY_MAX] = "";
+
+	if (state_load(proxy, why))
+		return;
+	say(0, "--state %s: %s", proxy->options.state, why);
+	exit(EXIT_FAILURE);
+}
+
 static void open_doors(struct proxy *proxy)
 {
 	/* Who may take memory from others: nobody else, if nobody says so. */
@@ -435,6 +445,7 @@ int main(int argc, char **argv)
 	raise_limit();
 	catch_signals(&proxy);
 	proxy.reserve = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	load_or_exit(&proxy);
 	open_doors(&proxy);
 	start_log(&proxy);
 	say(0, "listening at %s", proxy.options.frontend);

@@ -24,6 +24,7 @@
  * @backend: Where the backend listens.
  * @control: Where to listen for operators, or NULL.
  * @policy: Must be attached, or there is no session; or NULL.
+ * @state: File in which the operators' spans outlive the proxy, or NULL.
  * @grace: Milliseconds for the backend to end by itself.
  * @timeout: Milliseconds in which a peer that connects must send a request; 0:
  *	it may take any time.
@@ -34,6 +35,7 @@ struct options {
 	const char *backend;
 	const char *control;
 	const char *policy;
+	const char *state;
 	unsigned int grace;
 	unsigned int timeout;
 	bool verbose;

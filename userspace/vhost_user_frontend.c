@@ -95,7 +95,7 @@ void frontends_prune(struct proxy *proxy)
  *
  * Return: NULL if there is no room.
  */
-static struct frontend *frontend_add(struct proxy *proxy, pid_t pid, uint64_t start)
+struct frontend *frontend_add(struct proxy *proxy, pid_t pid, uint64_t start)
 {
 	unsigned int i;
 

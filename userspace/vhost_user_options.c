@@ -3,6 +3,7 @@
  * vhost_user_options.c - the command line of memview-vhost-user
  */
 #include <argp.h>
+#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -46,6 +47,8 @@ static const struct argp_option argp_options[] = {
 	  "When the frontend goes, or SIGTERM comes, let the backend end by "
 	  "itself for so long before memory is taken back (default: 0)",
 	  0 },
+	{ "state", 's', "FILE", 0,
+	  "Keep there what operators have revoked, and begin with it", 0 },
 	{ "timeout", 't', "MS", 0,
 	  "Close connections that send no request for so long (default: "
 	  "30000; 0: never)",
@@ -61,6 +64,15 @@ static const char *parse_path(struct argp_state *state, const char *path)
 	if (!*path || strlen(path) >= sizeof(address.sun_path))
 		argp_error(state, "'%s': a socket's path has 1 to %zu bytes",
 			   path, sizeof(address.sun_path) - 1);
+	return path;
+}
+
+static const char *parse_state(struct argp_state *state, const char *path)
+{
+	/* The files beside it have longer names. */
+	if (!*path || strlen(path) > PATH_MAX - 16)
+		argp_error(state, "'%s': a path has 1 to %d bytes", path,
+			   PATH_MAX - 16);
 	return path;
 }
 
@@ -95,6 +107,9 @@ static error_t parse_option(int key, char *arg, struct argp_state *state)
 		return 0;
 	case 'g':
 		options->grace = parse_ms(state, "--grace", arg);
+		return 0;
+	case 's':
+		options->state = parse_state(state, arg);
 		return 0;
 	case 't':
 		options->timeout = parse_ms(state, "--timeout", arg);

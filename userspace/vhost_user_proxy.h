@@ -103,8 +103,13 @@ int door_poll(const struct door *door, int64_t *wake);
 
 /* vhost_user_frontend.c */
 struct frontend *frontend_of(struct proxy *proxy, int sock, int *error);
+struct frontend *frontend_add(struct proxy *proxy, pid_t pid, uint64_t start);
 struct frontend *frontend_of_session(struct proxy *proxy, unsigned int id);
 void frontends_prune(struct proxy *proxy);
+
+/* vhost_user_state.c */
+bool state_load(struct proxy *proxy, char why[VU_WHY_MAX]);
+bool state_save(struct proxy *proxy, char why[VU_WHY_MAX]);
 
 /* vhost_user_request.c */
 void accept_operators(struct proxy *proxy);

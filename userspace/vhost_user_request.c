@@ -160,6 +160,7 @@ static void set(struct proxy *proxy, int sock,
 		const struct control_request *request)
 {
 	struct frontend *one = NULL;
+	char why[VU_WHY_MAX];
 	bool any = false;
 	unsigned int i;
 
@@ -177,7 +178,14 @@ static void set(struct proxy *proxy, int sock,
 		if (!one || one == &proxy->frontends[i])
 			any |= set_one(proxy, &proxy->frontends[i], sock,
 				       request);
-	control_answer(sock, 0, false, "%s", any ? "" : "There is no session.\n");
+	if (state_save(proxy, why))
+		control_answer(sock, 0, false, "%s",
+			       any ? "" : "There is no session.\n");
+	else
+		control_answer(
+			sock, 0, true,
+			"done, but not kept for when memview-vhost-user starts again: %s\n",
+			why);
 }
 
 /**
