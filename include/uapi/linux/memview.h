@@ -248,7 +248,10 @@ struct memview_batch {
  *	forked processes and those on their way through a socket, too; view fds
  *	and mappings are not. When the close() that drops the last one returns,
  *	or a wait() for the process that held it, it has happened: it cannot
- *	fail.
+ *	fail. An io_uring that has the fd registered, or uses it in a request, is
+ *	such a reference, too; the kernel drops those of a dead process some time
+ *	after wait() has returned: so register no control fd, or unregister it
+ *	first.
  */
 enum memview_flags {
 	MEMVIEW_REVOKE_ON_CLOSE = 1 << 0,
