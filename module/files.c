@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * The two kinds of files of a view: the control file, and the view files that
- * clients get, which can be mapped and closed and nothing else.
+ * clients get, which can be mapped, written back and closed, and nothing else.
  */
 #include <linux/file.h>
 #include <linux/mm.h>
@@ -88,6 +88,7 @@ static const struct file_operations viewfd_fops = {
 	.llseek = view_llseek,
 	.mmap = viewfd_mmap,
 	.get_unmapped_area = thp_get_unmapped_area, /* as huge pages need it */
+	.fsync = memview_fsync,
 	.release = viewfd_release,
 	.setlease = memview_setlease,
 	.show_fdinfo = view_show_fdinfo,

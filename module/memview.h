@@ -195,6 +195,8 @@ struct memview_layout {
  * @cached_writable: The same for writing: the file is in memory alone, and so
  *	is no swap file.
  * @writable: Ranges may be writable: the file's i_mmap_writable is held.
+ * @wb_err: Up to which error of its writeback the view has been told. Guarded by
+ *	the f_lock of @vma's file.
  * @ranges_lock: Guards @ranges.
  * @ranges: Interval tree of range objects by page of the source.
  * @work: Closes the files, where that may wait...
@@ -216,6 +218,7 @@ struct memview_source {
 	bool cached;
 	bool cached_writable;
 	bool writable;
+	errseq_t wb_err;
 	struct rw_semaphore ranges_lock;
 	struct rb_root_cached ranges;
 	struct work_struct work;
@@ -457,6 +460,9 @@ void memview_watch_del(struct memview_source *source,
 vm_fault_t memview_fault(struct vm_fault *vmf);
 vm_fault_t memview_mkwrite(struct vm_fault *vmf);
 vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last);
+
+/* sync.c */
+int memview_fsync(struct file *file, loff_t start, loff_t end, int datasync);
 
 /* vma.c */
 extern const struct vm_operations_struct memview_vm_ops;

@@ -192,6 +192,7 @@ struct memview_source *memview_source_create(struct memview_view *view,
 	err = ask_mmap(source, file);
 	if (err)
 		goto unmap_writable;
+	source->wb_err = filemap_sample_wb_err(source->vma.vm_file->f_mapping);
 	source->cached = source->vma.vm_ops->map_pages == filemap_map_pages;
 	source->cached_writable =
 		source->cached && !source->vma.vm_ops->page_mkwrite &&

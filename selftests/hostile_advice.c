@@ -306,7 +306,7 @@ static const struct attack watching[] = {
 	ATTACK(scan_and_protect, EITHER),
 	ATTACK(residency, WORKS),
 	ATTACK(cache_stat, EITHER),
-	ATTACK_ARG(sync_mapping, MS_SYNC, EITHER),
+	ATTACK_ARG(sync_mapping, MS_SYNC, WORKS),
 	ATTACK_ARG(sync_mapping, MS_INVALIDATE, WORKS),
 	ATTACK_ARG(sync_mapping, MS_ASYNC, WORKS),
 	ATTACK_ARG(control, PR_SET_THP_DISABLE, WORKS),

@@ -305,6 +305,11 @@ static long read_ahead(long size)
 	return err_or(readahead(prey.viewfd, 0, size));
 }
 
+static long write_back(long datasync)
+{
+	return err_or(datasync ? fdatasync(prey.viewfd) : fsync(prey.viewfd));
+}
+
 static long sync_file(long flags)
 {
 	return err_or(sync_file_range(prey.viewfd, 0, VIEW_SIZE, flags));
@@ -343,6 +348,9 @@ static const struct attack changing[] = {
 	ATTACK_ARG(advise_file, POSIX_FADV_WILLNEED, EITHER),
 	ATTACK_ARG(advise_file, POSIX_FADV_DONTNEED, EITHER),
 	ATTACK_ARG(read_ahead, VIEW_SIZE, EITHER),
+	/* Of what is lent, for reading as well: as of a file that may be mapped. */
+	ATTACK_ARG(write_back, 0, WORKS),
+	ATTACK_ARG(write_back, 1, WORKS),
 	ATTACK_ARG(sync_file, SYNC_FILE_RANGE_WRITE | SYNC_FILE_RANGE_WAIT_AFTER, EITHER),
 };
 

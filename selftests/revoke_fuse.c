@@ -126,7 +126,8 @@ static void enqueue_write(struct server *s, uint64_t unique,
 		.size = in->size,
 	};
 
-	if (in->offset > SLOW_SIZE || in->size > SLOW_SIZE - in->offset) {
+	if (atomic_load(&s->shared->fail_writes) || in->offset > SLOW_SIZE ||
+	    in->size > SLOW_SIZE - in->offset) {
 		reply(s, unique, -EIO, NULL, 0);
 		return;
 	}
@@ -197,9 +198,11 @@ static void handle(struct server *s, const struct fuse_in_header *in)
 	case FUSE_STATFS:
 		reply(s, in->unique, 0, &statfs, sizeof(statfs));
 		break;
+	case FUSE_FSYNC:
+		atomic_fetch_add(&s->shared->fsyncs, 1);
+		/* fall through */
 	case FUSE_FLUSH:
 	case FUSE_RELEASE:
-	case FUSE_FSYNC:
 		reply(s, in->unique, 0, NULL, 0);
 		break;
 	case FUSE_FORGET:

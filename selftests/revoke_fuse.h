@@ -18,6 +18,8 @@ struct slow_shared {
 	_Atomic int hold; /* READ requests get no reply... */
 	_Atomic int hold_writes; /* ...or WRITE requests */
 	_Atomic int held; /* how many wait for one */
+	_Atomic int fail_writes; /* WRITE requests get EIO, and nothing is stored */
+	_Atomic int fsyncs; /* how many FSYNC requests there were */
 	/*
 	 * What is opened now does without the page cache, but for mappings: an
 	 * mmap of it empties the cache first, and waits for READs under way.

@@ -93,6 +93,10 @@ TRY(fallocate_zero, fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, SIZE))
 TRY(fallocate_insert, fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, PAGE))
 TRY(fallocate_unshare, fallocate(fd, FALLOC_FL_UNSHARE_RANGE | FALLOC_FL_KEEP_SIZE, 0, PAGE))
 
+/* ---- Writing back ---- */
+TRY(fsync, fsync(fd))
+TRY(fdatasync, fdatasync(fd))
+
 /* ---- Attributes ---- */
 TRY(fchmod, fchmod(fd, 0777))
 TRY(chmod, chmod(env.self, 0777))
@@ -277,6 +281,8 @@ static const struct refusal refusals[] = {
 	REFUSED(fallocate_zero, ANY, ANY),
 	REFUSED(fallocate_insert, ANY, ANY),
 	REFUSED(fallocate_unshare, ANY, ANY),
+	REFUSED(fsync, WORKS, EINVAL),
+	REFUSED(fdatasync, WORKS, EINVAL),
 	REFUSED(fchmod, EPERM, EPERM),
 	REFUSED(chmod, EPERM, EPERM),
 	REFUSED(fchown, EPERM, EPERM),

@@ -163,11 +163,11 @@ TEST_F(viewfd, harmless_questions)
 		posix_fadvise(self->viewfd, 0, SIZE, advice);
 	readahead(self->viewfd, 0, SIZE);
 	EXPECT_EQ(0, mincore(self->mem, SIZE, vec));
-	msync(self->mem, SIZE, MS_SYNC);
-	msync(self->mem, SIZE, MS_ASYNC | MS_INVALIDATE);
-	fsync(self->viewfd);
+	EXPECT_EQ(0, msync(self->mem, SIZE, MS_SYNC));
+	EXPECT_EQ(0, msync(self->mem, SIZE, MS_ASYNC | MS_INVALIDATE));
+	EXPECT_EQ(0, fsync(self->viewfd));
 	poll(&(struct pollfd){ .fd = self->viewfd, .events = POLLIN | POLLOUT }, 1, 0);
-	fdatasync(self->viewfd);
+	EXPECT_EQ(0, fdatasync(self->viewfd));
 	sync_file_range(self->viewfd, 0, SIZE, SYNC_FILE_RANGE_WRITE);
 	EXPECT_EQ(0, syncfs(self->viewfd));
 	sync();

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: GPL-2.0
+/*
+ * Writing back what a view shows: msync() and fsync() of its clients.
+ *
+ * The core asks the view's file, which has no pages. So walk the layout, and ask
+ * for each range the file that it shows. No lock of the view is held meanwhile;
+ * a reference of the range keeps the source. Whatever the file waits for, it
+ * holds up its caller alone.
+ *
+ * A file tells of an error of writeback once for each open file (errseq_t). The
+ * source's open file is the controller's, who must not lose an error because a
+ * client has heard of it. So its cursor is put back after each sync, and each
+ * source has a cursor of its own. What that finds goes to the address space of
+ * the view's inode: from there each file of the view tells it once.
+ */
+#include <linux/file.h>
+#include <linux/fs.h>
+#include <linux/hashtable.h>
+#include <linux/pagemap.h>
+#include <linux/sched/signal.h>
+#include <linux/spinlock.h>
+
+#include "memview.h"
+
+/* A span of a source that the view shows, in bytes; @last is inclusive. */
+struct shown {
+	struct memview_view *view;
+	struct memview_source *source;
+	loff_t first;
+	loff_t last;
+	int datasync;
+};
+
+/*
+ * Call @ask for all that a span of the view shows, as the layout is when the walk
+ * comes by. An error does not end the walk, a fatal signal does.
+ *
+ * Return: the first error.
+ */
+static int walk_shown(struct memview_view *view, loff_t start, loff_t end,
+		      int datasync, int (*ask)(const struct shown *shown))
+{
+	pgoff_t first = start >> PAGE_SHIFT, pgoff = first, last;
+	const pgoff_t end_pgoff = end >> PAGE_SHIFT;
+	struct shown shown = { .view = view, .datasync = datasync };
+	struct memview_range *range;
+	int err = 0, ret;
+
+	for (; first <= end_pgoff; first = pgoff = last + 1) {
+		range = memview_layout_next(&view->layout, &pgoff, &last);
+		if (!range)
+			break;
+		first = max(first, pgoff);
+		last = min(last, end_pgoff);
+		if (first > last) {
+			memview_range_put(range);
+			break;
+		}
+		shown.source = range->source;
+		shown.first = (loff_t)memview_file_pgoff(range, first)
+			      << PAGE_SHIFT;
+		shown.last = shown.first +
+			     ((loff_t)(last - first + 1) << PAGE_SHIFT) - 1;
+		ret = ask(&shown);
+		memview_range_put(range);
+		err = err ?: ret;
+		if (fatal_signal_pending(current))
+			return -EINTR;
+		cond_resched();
+	}
+	return err;
+}
+
+/* ---- Writing back ---- */
+
+/**
+ * struct sync - a file that is being written back for a client
+ * @node: In syncs.
+ * @file: The file.
+ * @heard: The errors that the file's owner had heard of, before the first of the
+ *	syncs of it that overlap.
+ */
+struct sync {
+	struct hlist_node node;
+	struct file *file;
+	errseq_t heard;
+};
+
+static DEFINE_HASHTABLE(syncs, 8);
+static DEFINE_SPINLOCK(syncs_lock);
+
+static void sync_begin(struct sync *sync, struct file *file)
+{
+	const struct sync *other;
+
+	spin_lock(&syncs_lock);
+	sync->file = file;
+	sync->heard = READ_ONCE(file->f_wb_err);
+	hash_for_each_possible(syncs, other, node, (unsigned long)file)
+		if (other->file == file) {
+			sync->heard = other->heard;
+			break;
+		}
+	hash_add(syncs, &sync->node, (unsigned long)file);
+	spin_unlock(&syncs_lock);
+}
+
+/*
+ * If the owner has heard of an error from an fsync() of its own meanwhile, it is
+ * told again: better than not at all.
+ */
+static void sync_end(struct sync *sync)
+{
+	spin_lock(&syncs_lock);
+	hash_del(&sync->node);
+	spin_lock(&sync->file->f_lock);
+	if (sync->file->f_wb_err != sync->heard)
+		sync->file->f_wb_err = sync->heard;
+	spin_unlock(&sync->file->f_lock);
+	spin_unlock(&syncs_lock);
+}
+
+static void note_errors(struct memview_view *view,
+			struct memview_source *source)
+{
+	struct file *file = source->vma.vm_file;
+	int err;
+
+	spin_lock(&file->f_lock);
+	err = errseq_check_and_advance(&file->f_mapping->wb_err,
+				       &source->wb_err);
+	spin_unlock(&file->f_lock);
+	if (err)
+		mapping_set_error(view->inode->i_mapping, err);
+}
+
+/*
+ * As msync() asks the file of an mmap: of overlayfs, the real one. A file system
+ * without ->fsync cannot be written to.
+ *
+ * An error that the file's owner has not heard of yet can make ->fsync return
+ * before it has done its work. It has advanced the cursor then: ask once more.
+ */
+static int write_back(const struct shown *shown)
+{
+	struct file *file = shown->source->vma.vm_file;
+	struct sync sync;
+	int err;
+
+	if (!file->f_op->fsync)
+		return 0;
+	sync_begin(&sync, file);
+	err = vfs_fsync_range(file, shown->first, shown->last, shown->datasync);
+	if (err && errseq_check(&file->f_mapping->wb_err, sync.heard))
+		err = vfs_fsync_range(file, shown->first, shown->last,
+				      shown->datasync);
+	sync_end(&sync);
+	note_errors(shown->view, shown->source);
+	return err;
+}
+
+/**
+ * memview_fsync - ->fsync of a view file, for msync() as well
+ * @file: View file.
+ * @start: First byte of the view.
+ * @end: Last byte.
+ * @datasync: As for any file.
+ *
+ * To write back takes no right to write, as it does not for any file.
+ *
+ * Context: May sleep, and wait for the storage of what the view shows.
+ * Return: 0; -EINTR after a fatal signal; or the errno of a file that is shown,
+ *	of an error of writeback once for each view file.
+ */
+int memview_fsync(struct file *file, loff_t start, loff_t end, int datasync)
+{
+	int err, told;
+
+	err = walk_shown(file->private_data, start, end, datasync, write_back);
+	if (err == -EINTR)
+		return err; /* others may have the file, too: nobody was told */
+	told = file_check_and_advance_wb_err(file);
+	return err ?: told;
+}
