@@ -89,6 +89,7 @@ static const struct file_operations viewfd_fops = {
 	.mmap = viewfd_mmap,
 	.get_unmapped_area = thp_get_unmapped_area, /* as huge pages need it */
 	.fsync = memview_fsync,
+	.fadvise = memview_fadvise,
 	.release = viewfd_release,
 	.setlease = memview_setlease,
 	.show_fdinfo = view_show_fdinfo,

@@ -463,6 +463,7 @@ vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last);
 
 /* sync.c */
 int memview_fsync(struct file *file, loff_t start, loff_t end, int datasync);
+int memview_fadvise(struct file *file, loff_t offset, loff_t len, int advice);
 
 /* vma.c */
 extern const struct vm_operations_struct memview_vm_ops;

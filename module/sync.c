@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * Writing back what a view shows: msync() and fsync() of its clients.
+ * Writing back and reading ahead what a view shows: msync(), fsync() and
+ * MADV_WILLNEED of its clients.
  *
  * The core asks the view's file, which has no pages. So walk the layout, and ask
  * for each range the file that it shows. No lock of the view is held meanwhile;
@@ -13,11 +14,14 @@
  * source has a cursor of its own. What that finds goes to the address space of
  * the view's inode: from there each file of the view tells it once.
  */
+#include <linux/fadvise.h>
 #include <linux/file.h>
 #include <linux/fs.h>
 #include <linux/hashtable.h>
 #include <linux/pagemap.h>
+#include <linux/rcupdate_wait.h>
 #include <linux/sched/signal.h>
+#include <linux/shmem_fs.h>
 #include <linux/spinlock.h>
 
 #include "memview.h"
@@ -181,4 +185,83 @@ int memview_fsync(struct file *file, loff_t start, loff_t end, int datasync)
 		return err; /* others may have the file, too: nobody was told */
 	told = file_check_and_advance_wb_err(file);
 	return err ?: told;
+}
+
+/* ---- Reading ahead ---- */
+
+/* The next page of a memory file, at or after @pgoff, that is swapped out. */
+static bool next_swapped(struct address_space *mapping, pgoff_t *pgoff,
+			 pgoff_t last)
+{
+	XA_STATE(xas, &mapping->i_pages, *pgoff);
+	void *entry;
+
+	rcu_read_lock();
+	xas_for_each(&xas, entry, last) {
+		if (xa_is_value(entry))
+			break;
+		if (need_resched()) {
+			xas_pause(&xas);
+			cond_resched_rcu();
+		}
+	}
+	rcu_read_unlock();
+	*pgoff = xas.xa_index;
+	return entry;
+}
+
+/* One after the other: no module can begin to read them all, and wait later. */
+static void swap_in(struct address_space *mapping, pgoff_t pgoff, pgoff_t last)
+{
+	struct folio *folio;
+
+	while (next_swapped(mapping, &pgoff, last) &&
+	       !fatal_signal_pending(current)) {
+		if (!shmem_get_folio(mapping->host, pgoff, 0, &folio,
+				     SGP_READ) &&
+		    folio) {
+			folio_unlock(folio);
+			folio_put(folio);
+		}
+		if (pgoff++ == last)
+			break;
+		cond_resched();
+	}
+}
+
+static int read_ahead(const struct shown *shown)
+{
+	struct file *file = shown->source->vma.vm_file;
+
+	if (shmem_mapping(file->f_mapping))
+		swap_in(file->f_mapping, shown->first >> PAGE_SHIFT,
+			shown->last >> PAGE_SHIFT);
+	else
+		vfs_fadvise(file, shown->first, shown->last + 1 - shown->first,
+			    POSIX_FADV_WILLNEED);
+	return 0;
+}
+
+/**
+ * memview_fadvise - ->fadvise of a view file, for MADV_WILLNEED as well
+ * @file: View file.
+ * @offset: First byte of the view.
+ * @len: Bytes; 0: to the end.
+ * @advice: POSIX_FADV_WILLNEED reads ahead what the view shows. Any other does
+ *	nothing: it would be about the file of the source, which others use.
+ *
+ * Context: May sleep.
+ * Return: 0, -EINVAL or -EINTR.
+ */
+int memview_fadvise(struct file *file, loff_t offset, loff_t len, int advice)
+{
+	loff_t end;
+
+	if (advice != POSIX_FADV_WILLNEED)
+		return generic_fadvise(file, offset, len, advice);
+	if (offset < 0 || len < 0)
+		return -EINVAL;
+	if (!len || check_add_overflow(offset, len - 1, &end))
+		end = LLONG_MAX;
+	return walk_shown(file->private_data, offset, end, 0, read_ahead);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * client_sync.c - what a client expects of a mapping: msync() and
- * fsync() reach the files that its view shows
+ * client_sync.c - what a client expects of a mapping: msync(), fsync() and
+ * MADV_WILLNEED reach the files that its view shows
  */
 #include "memview_test.h"
 
@@ -15,6 +15,8 @@
 
 #define PFN_MASK	((1ULL << 55) - 1)
 #define KPF_DIRTY	(1ULL << 4)
+
+#define NR_cachestat	451
 
 /* The view shows the file's second half first, then nothing, then its first half. */
 FIXTURE(client_sync)
@@ -148,6 +150,110 @@ TEST_F(client_sync, msync_of_a_reader)
 	if (!is_memory(variant->kind))
 		EXPECT_EQ(0, count_dirty(mem));
 	munmap(mem, HALF);
+}
+
+/* ---- MADV_WILLNEED ---- */
+
+/*
+ * How many pages of the file, from @offset, are in memory? mincore() takes those
+ * of a memory file that are still on their way to swap for such.
+ */
+static int count_cached(const struct source *src, uint64_t offset)
+{
+	uint64_t range[2] = { offset, HALF }, stat[5];
+	unsigned char vec[PAGES];
+	int page, n = 0, err;
+	char *mem;
+
+	if (is_memory(src->kind))
+		return syscall(NR_cachestat, src->fd, range, stat, 0) ? -errno : (int)stat[0];
+	mem = view_mmap(src->fd, HALF, PROT_READ, offset);
+	if (mem == MAP_FAILED)
+		return -errno;
+	err = mincore(mem, HALF, vec) ? -errno : 0;
+	munmap(mem, HALF);
+	for (page = 0; page < PAGES; page++)
+		n += vec[page] & 1;
+	return err ?: n;
+}
+
+static bool is_evicted(const struct source *src)
+{
+	return !count_cached(src, 0) && !count_cached(src, HALF);
+}
+
+static bool swap_out(const struct source *src)
+{
+	char *mem = view_mmap(src->fd, src->size, PROT_RW, 0);
+	bool out = mem != MAP_FAILED;
+
+	out = out && !madvise(mem, src->size, MADV_POPULATE_READ);
+	out = out && !madvise(mem, src->size, MADV_PAGEOUT) && is_evicted(src);
+	munmap(mem, src->size);
+	return out;
+}
+
+static bool drop(const struct source *src)
+{
+	return !fsync(src->fd) && !posix_fadvise(src->fd, 0, 0, POSIX_FADV_DONTNEED) &&
+	       is_evicted(src);
+}
+
+/* Memory files need swap for that. */
+static bool evict(const struct source *src)
+{
+	return WAIT_FOR(is_memory(src->kind) ? swap_out(src) : drop(src), 3000);
+}
+
+/* Catches: advice that is not passed on, or for another part of the file. */
+TEST_F(client_sync, willneed)
+{
+	if (!evict(&self->src))
+		SKIP(return, "missing: swap, or a cache that can be emptied");
+	EXPECT_EQ(0, madvise(self->mem, HALF, MADV_WILLNEED));
+	EXPECT_TRUE(WAIT_FOR(count_cached(&self->src, HALF) == PAGES, 10000));
+	if (!is_memory(variant->kind)) /* swap is read in larger pieces */
+		EXPECT_EQ(0, count_cached(&self->src, 0));
+	EXPECT_EQ(0, madvise(self->mem, SIZE, MADV_WILLNEED));
+	EXPECT_TRUE(WAIT_FOR(count_cached(&self->src, 0) == PAGES, 10000));
+}
+
+TEST_F(client_sync, willneed_by_the_fd)
+{
+	if (!evict(&self->src))
+		SKIP(return, "missing: swap, or a cache that can be emptied");
+	EXPECT_EQ(0, posix_fadvise(self->viewfd, SECOND, 0, POSIX_FADV_WILLNEED));
+	EXPECT_TRUE(WAIT_FOR(count_cached(&self->src, 0) == PAGES, 10000));
+	EXPECT_EQ(EINVAL, posix_fadvise(self->viewfd, 0, -1, POSIX_FADV_WILLNEED));
+}
+
+/* Other advice would be about the file, which others use. */
+TEST_F(client_sync, other_advice_is_not_passed_on)
+{
+	ASSERT_EQ(0, write_half(self->mem));
+	ASSERT_EQ(0, fsync(self->viewfd));
+	if (count_cached(&self->src, 0) == -ENOSYS)
+		SKIP(return, "missing: cachestat()");
+	EXPECT_EQ(PAGES, count_cached(&self->src, HALF));
+	EXPECT_EQ(0, madvise(self->mem, SIZE, MADV_DONTNEED));
+	EXPECT_EQ(0, posix_fadvise(self->viewfd, 0, 0, POSIX_FADV_DONTNEED));
+	EXPECT_EQ(PAGES, count_cached(&self->src, HALF));
+}
+
+/* A hole of a memory file stays one. */
+TEST_F(client_sync, willneed_fills_no_hole)
+{
+	struct stat before, after;
+
+	if (!is_memory(variant->kind))
+		SKIP(return, "a file with a disk");
+	ASSERT_EQ(0, ftruncate(self->src.fd, 0));
+	ASSERT_EQ(0, ftruncate(self->src.fd, self->src.size));
+	ASSERT_EQ(0, fstat(self->src.fd, &before));
+	EXPECT_EQ(0, madvise(self->mem, SIZE, MADV_WILLNEED));
+	ASSERT_EQ(0, fstat(self->src.fd, &after));
+	EXPECT_EQ(0, before.st_blocks);
+	EXPECT_EQ(0, after.st_blocks);
 }
 
 TEST_HARNESS_MAIN
