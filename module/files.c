@@ -48,9 +48,15 @@ static int viewfd_mmap(struct file *file, struct vm_area_struct *vma)
 		return err;
 	/*
 	 * DONTEXPAND: mlock, KSM, userfaultfd, guards and khugepaged keep away.
-	 * Not MIXEDMAP: fork() would copy the PTEs, those of one folio as one,
-	 * all of them writable if one is. A child faults for itself.
-	 * And huge pages would never be given back, see huge.c.
+	 * Its price is that mremap() makes no mapping longer. Without it, a zap
+	 * would munlock pages that no fault has locked here, another task's;
+	 * and the other flags that keep mlock away cost more:
+	 * IO and PFNMAP keep GUP away, and with it O_DIRECT and KVM.
+	 * DROPPABLE leaves guards, and makes faults that run out of memory try
+	 * again for ever.
+	 * MIXEDMAP has fork() copy the PTEs, those of one folio as one, all of
+	 * them writable if one is; now a child faults for itself. And huge
+	 * pages would never be given back, see huge.c.
 	 */
 	vm_flags_set(vma, VM_DONTEXPAND | VM_DONTDUMP);
 	err = memview_vma_begin(vma, view);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
  * client_sync.c - what a client expects of a mapping: msync(), fsync() and
- * MADV_WILLNEED reach the files that its view shows
+ * MADV_WILLNEED reach the files that its view shows, and a mapping can grow
  */
 #include "memview_test.h"
 
@@ -254,6 +254,66 @@ TEST_F(client_sync, willneed_fills_no_hole)
 	ASSERT_EQ(0, fstat(self->src.fd, &after));
 	EXPECT_EQ(0, before.st_blocks);
 	EXPECT_EQ(0, after.st_blocks);
+}
+
+/* ---- Growing ---- */
+
+/*
+ * mremap() makes no mapping longer: see viewfd_mmap(). What to do instead: map
+ * the rest behind it, if there is room; or more than there is from the start.
+ */
+TEST_F(client_sync, growing)
+{
+	char *large, *tail;
+	uint64_t value;
+
+	large = view_mmap(self->viewfd, 4 * SIZE, PROT_RW, 0);
+	ASSERT_NE(MAP_FAILED, large);
+	EXPECT_EQ(SIGBUS, probe_read(large + SIZE, &value));
+	EXPECT_EQ(MAP_FAILED, mremap(self->mem, SIZE, 2 * SIZE, MREMAP_MAYMOVE));
+	EXPECT_EQ(EFAULT, errno);
+
+	ASSERT_EQ(0, view_resize(self->control, 2 * SIZE));
+	ASSERT_EQ(0, view_map(self->control, self->src.fd, 0, HALF, SIZE, MAP_RW));
+	EXPECT_EQ(0, probe_read(large + SIZE, &value));
+	EXPECT_EQ(page_tag(FILE_ID, 0), value);
+	ASSERT_EQ(0, munmap(large + SIZE, 3 * SIZE));
+	tail = mmap(large + SIZE, HALF, PROT_RW, MAP_SHARED | MAP_FIXED_NOREPLACE, self->viewfd, SIZE);
+	ASSERT_EQ(large + SIZE, tail);
+	EXPECT_EQ(0, probe_read(tail + PAGE, &value));
+	EXPECT_EQ(page_tag(FILE_ID, 1), value);
+	munmap(large, SIZE + HALF);
+}
+
+/* ---- The rest of the list in the README ---- */
+
+TEST_F(client_sync, differs_as_documented)
+{
+	unsigned char vec[PAGES];
+	uint64_t locked, value;
+	unsigned int page, n;
+
+	/* All is cached, and nothing is mapped. */
+	ASSERT_EQ(0, mincore(self->mem, HALF, vec));
+	for (page = n = 0; page < PAGES; page++)
+		n += vec[page] & 1;
+	EXPECT_EQ(0, n);
+
+	ASSERT_EQ(0, view_map(self->control, self->src.fd, HALF, HALF, 0, MAP_R));
+	EXPECT_EQ(SIGSEGV, probe_write(self->mem, VALUE));
+	EXPECT_EQ(SEGV_MAPERR, probe_fault.code);
+	ASSERT_EQ(0, mprotect(self->mem + SECOND, HALF, PROT_READ));
+	EXPECT_EQ(SIGSEGV, probe_write(self->mem + SECOND, VALUE));
+	EXPECT_EQ(SEGV_ACCERR, probe_fault.code);
+
+	EXPECT_EQ(0, mlock(self->mem, HALF));
+	ASSERT_EQ(0, file_number("/proc/self/status", "VmLck:", &locked));
+	EXPECT_EQ(0, locked);
+	EXPECT_EQ(PAGES, count_mapped(self->mem, PAGES));
+	EXPECT_EQ(-1, madvise(self->mem, SIZE, MADV_DODUMP));
+	EXPECT_EQ(EINVAL, errno);
+	EXPECT_EQ(0, probe_read(self->mem, &value));
+	EXPECT_EQ(page_tag(FILE_ID, PAGES), value);
 }
 
 TEST_HARNESS_MAIN

@@ -74,7 +74,7 @@
  * mmap() of it without MAP_SHARED: EINVAL; of a control fd: ENODEV.
  * fsync() of a view fd, and msync(): the errno of a file that is shown, an
  * error of writeback (EIO, ENOSPC) once for each view fd; of a control fd:
- * EINVAL.
+ * EINVAL. mremap() of a mapping to a larger size: EFAULT.
  */
 
 /**
