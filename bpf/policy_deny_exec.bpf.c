@@ -12,6 +12,10 @@
  * PROT_EXEC. A later mprotect() is not asked about and gains nothing: without
  * the range's flag an instruction fetch is a SIGSEGV.
  *
+ * A policy is asked about requests. Ranges and mappings of before it was loaded
+ * stay, and their clients go on to execute. `memviewctl show ID` tells which
+ * ranges are executable; `memviewctl revoke ID` takes them away.
+ *
  * Configuration:
  *   error  errno of a refusal (EACCES)
  */
