@@ -11,7 +11,7 @@
 #include <stdarg.h>
 #include <sys/prctl.h>
 
-#define PATIENCE 600 /* times 50 ms */
+#define PATIENCE (1200 * slowness()) /* times 50 ms */
 
 static char build[PATH_MAX], top[PATH_MAX];
 
@@ -368,9 +368,9 @@ uint64_t ctl_view_id(int fd)
 /* Programs are let go of some time after their last user. */
 int module_unload(void)
 {
-	int i;
+	unsigned int i;
 
-	for (i = 0; i < 200; i++) {
+	for (i = 0; i < PATIENCE; i++) {
 		if (!syscall(SYS_delete_module, "memview", O_NONBLOCK))
 			return 0;
 		sleep_ms(50);
@@ -395,9 +395,9 @@ int module_load(void)
 int policies_left(void)
 {
 	struct json_object *list = NULL;
-	int i;
+	unsigned int i;
 
-	for (i = 0; i < 50; i++) {
+	for (i = 0; i < PATIENCE; i++) {
 		list = ctl_json("policy list");
 		if (list && !json_object_array_length(list))
 			return 0;

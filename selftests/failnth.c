@@ -135,7 +135,7 @@ TEST_F(failnth, no_leak)
 	int try, leaks;
 
 	/* Range objects go after a grace period. */
-	for (try = 0; try < 100; try++) {
+	for (try = 0; try < 600; try++) {
 		objects = slab_objects("memview_range");
 		if (objects <= 0)
 			break;

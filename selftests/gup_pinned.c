@@ -278,7 +278,6 @@ TEST_F(gup_pinned, direct_io_in_flight)
 	struct client client;
 	struct slow_read r;
 	struct slow_fs fs;
-	uint64_t start;
 	int i;
 
 	i = slow_fs_start(&fs);
@@ -293,10 +292,9 @@ TEST_F(gup_pinned, direct_io_in_flight)
 		sleep_ms(10);
 	EXPECT_LT(0, fs.shared->held);
 
-	start = now_ns();
+	/* If they waited, then for ever. */
 	EXPECT_EQ(0, view_map(self->control, self->new.fd, 0, PAGE, 0, MAP_R));
 	EXPECT_EQ(0, view_unmap(self->control, 0, VIEW_SIZE));
-	EXPECT_GT(10000000000, now_ns() - start);
 	EXPECT_LT(0, fs.shared->held);
 	fs.shared->hold = 0;
 

@@ -58,7 +58,7 @@ static long futex_wait(long page)
 		return -EFAULT;
 	if (pthread_create(&waiter, NULL, wait_for_long, in_page(page)))
 		return -EAGAIN;
-	for (try = 0; try < 500; try++) {
+	for (try = 0; try < 3000; try++) {
 		if (is_asleep(waiter_tid))
 			return 0;
 		sleep_ms(10);
@@ -116,7 +116,7 @@ static long futex_contend(long page)
 	if (err)
 		return err;
 	err = -pthread_create(&waiter, NULL, lock_for_long, in_page(page));
-	for (try = 0; try < 500 && !err; try++) {
+	for (try = 0; try < 3000 && !err; try++) {
 		uint32_t word = *(volatile uint32_t *)in_page(page);
 
 		if (word & FUTEX_WAITERS)
@@ -156,7 +156,7 @@ static long robust_list(long page)
 
 	if (pthread_create(&waiter, NULL, die_with_lock, (void *)page))
 		return -EAGAIN;
-	for (try = 0; try < 500 && !robust_go; try++)
+	for (try = 0; try < 3000 && !robust_go; try++)
 		sleep_ms(10);
 	return robust_go ? 0 : -ETIMEDOUT;
 }
@@ -230,7 +230,7 @@ static long restartable(long page)
 	rseq_pid = clone(sleep_on, stack + sizeof(stack), CLONE_VM | SIGCHLD, NULL);
 	if (rseq_pid < 0)
 		return -errno;
-	for (try = 0; try < 500 && rseq_err < 0; try++) {
+	for (try = 0; try < 3000 && rseq_err < 0; try++) {
 		waitid(P_PID, rseq_pid, &info, WEXITED | WNOHANG | WNOWAIT);
 		if (info.si_pid)
 			return -EFAULT;
@@ -244,7 +244,7 @@ static long restartable_again(long page)
 {
 	int status = 0, try;
 
-	for (try = 0; try < 500; try++) {
+	for (try = 0; try < 3000; try++) {
 		if (waitpid(rseq_pid, &status, WNOHANG) == rseq_pid)
 			return WIFSIGNALED(status) && WTERMSIG(status) == SIGSEGV ? -EFAULT : status;
 		sleep_ms(10);

@@ -381,7 +381,7 @@ static uint64_t time_unmap(int fd, uint64_t size, bool huge)
 	return best;
 }
 
-/* Catches: a look for huge pages where there are no tables at all, step by step. */
+/* Catches: a look for huge pages where there are no tables at all, step by step: there would be 33 million. */
 TEST(wide)
 {
 	const uint64_t size = 64ULL << TERA;
@@ -395,7 +395,7 @@ TEST(wide)
 	ASSERT_NE(~0ULL, pages_ns);
 	ASSERT_NE(~0ULL, huge_ns);
 	printf("# with a huge page %llu times as long\n", (unsigned long long)(huge_ns / pages_ns));
-	EXPECT_GT(4, huge_ns / pages_ns);
+	EXPECT_GT(50, huge_ns / pages_ns);
 	source_close(&src);
 }
 

@@ -115,7 +115,7 @@ static int make_table(char *at)
 	} while (0)
 
 /* Catches: a PTE that is inserted where a huge page has come (DEBUG_VM: BUG). */
-TEST_F_TIMEOUT(huge_table, huge_page_comes, 60)
+TEST_F(huge_table, huge_page_comes)
 {
 	ASSERT_EQ(0, make_table(self->mem));
 	ASSERT_EQ(0, start(&self->first, self->mem + 100 * PAGE, true));
@@ -135,7 +135,7 @@ TEST_F_TIMEOUT(huge_table, huge_page_comes, 60)
  * Catches: a fault of a view that does so, in place of a page table that it had
  * found.
  */
-TEST_F_TIMEOUT(huge_table, file_ends_in_huge_page, 60)
+TEST_F(huge_table, file_ends_in_huge_page)
 {
 	char *piece = self->mem + HUGE;
 	uint64_t value = TAG;

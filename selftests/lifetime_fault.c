@@ -134,7 +134,7 @@ static void let_all_go(struct __test_metadata *_metadata, FIXTURE_DATA(lifetime_
  * Catches: a fault that gives up the lock it is under, and has no file of the
  * view: it would return into a module that is gone. Or one that keeps the lock.
  */
-TEST_F_TIMEOUT(lifetime_fault, keeps_the_module, 120)
+TEST_F(lifetime_fault, keeps_the_module)
 {
 	self->fs.shared->hold = 1;
 	ASSERT_EQ(0, pthread_create(&self->thread, NULL, read_page, &self->toucher));
@@ -229,7 +229,7 @@ static int spoil(int fd, char *mem)
 }
 
 /* Catches the same, where it is the kernel that lets a writer wait. */
-TEST_F_TIMEOUT(lifetime_fault, throttled_keeps_the_module, 120)
+TEST_F(lifetime_fault, throttled_keeps_the_module)
 {
 	int err;
 
@@ -260,7 +260,7 @@ static void get_policy(void *arg)
  * Catches: a mapping's NUMA policy that goes with the module. get_mempolicy() has
  * a reference while it waits for the page, which may be another mapping's by then.
  */
-TEST_F_TIMEOUT(lifetime_fault, policy_in_use, 120)
+TEST_F(lifetime_fault, policy_in_use)
 {
 	struct stall_thread *stall;
 	struct ready asker;
@@ -365,7 +365,7 @@ static uint64_t free_inodes(int dir)
  * Catches: a write that waits for its file's storage when nobody keeps the
  * file: the kernel would use an inode, and a device, that are gone.
  */
-TEST_F_TIMEOUT(lifetime_write, keeps_the_file, 120)
+TEST_F(lifetime_write, keeps_the_file)
 {
 	uint64_t before, value;
 	char path[128];

@@ -12,7 +12,7 @@ static int unload_soon(void)
 {
 	int i, err;
 
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 600; i++) {
 		err = memview_unload();
 		if (!err)
 			return 0;

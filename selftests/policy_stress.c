@@ -114,7 +114,7 @@ static void check_leaks(struct __test_metadata *_metadata, FIXTURE_DATA(stress) 
 
 	for (i = 0; i < POLICIES; i++)
 		recorder__destroy(self->c.r[i]);
-	for (i = 0; i < 100; i++) {
+	for (i = 0; i < 600; i++) {
 		if (count_programs() == self->programs &&
 		    module_references() == self->references)
 			return;

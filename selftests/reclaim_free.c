@@ -92,14 +92,7 @@ static long touch_all(void *arg)
 /* Wait until the cgroup has given back all but a little. */
 static bool falls_below(const struct cgroup *cgroup, uint64_t limit)
 {
-	int try;
-
-	for (try = 0; try < 200; try++) {
-		if (cgroup_current(cgroup) < limit)
-			return true;
-		sleep_ms(10);
-	}
-	return false;
+	return WAIT_FOR(cgroup_current(cgroup) < limit, 20000);
 }
 
 /*
@@ -151,7 +144,7 @@ TEST(huge_pages_are_split_and_freed)
 	const int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 	const uint64_t huge = 16 * HUGE;
 	uint64_t before, with, free, value;
-	int control, viewfd, try;
+	int control, viewfd;
 	struct source src;
 	unsigned int i;
 	char *mem;
@@ -185,12 +178,7 @@ TEST(huge_pages_are_split_and_freed)
 	/* All of them; the client's PTEs do not keep the memory. */
 	free = meminfo("MemFree:");
 	ASSERT_EQ(0, fallocate(src.fd, mode, 0, huge));
-	for (try = 0; try < 200; try++) {
-		if (meminfo("MemFree:") > free + huge * 3 / 4)
-			break;
-		sleep_ms(10);
-	}
-	EXPECT_LT(free + huge * 3 / 4, meminfo("MemFree:"));
+	EXPECT_TRUE(WAIT_FOR(meminfo("MemFree:") > free + huge * 3 / 4, 20000));
 	EXPECT_EQ(before, meminfo("ShmemHugePages:"));
 	munmap(mem, huge);
 	close(viewfd);

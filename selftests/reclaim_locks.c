@@ -146,7 +146,7 @@ static bool maker_waits(FIXTURE_DATA(reclaim_locks) *self)
 }
 
 /* The one has the file's lock when the other comes. */
-TEST_F_TIMEOUT(reclaim_locks, met, 120)
+TEST_F(reclaim_locks, met)
 {
 	if (!self->stall)
 		return;
@@ -168,7 +168,7 @@ TEST_F_TIMEOUT(reclaim_locks, met, 120)
 }
 
 /* Both at any moment. */
-TEST_F_TIMEOUT(reclaim_locks, any_time, 180)
+TEST_F(reclaim_locks, any_time)
 {
 	int least = scaled(30);
 
@@ -203,7 +203,7 @@ static void *take_all(void *arg)
  * lasts as long as any task is preempted in the kernel, throttled by its cgroup
  * maybe, while a page is locked and the lock of its file is held.
  */
-TEST_F_TIMEOUT(reclaim_locks, many_ranges, 180)
+TEST_F(reclaim_locks, many_ranges)
 {
 	unsigned int i;
 

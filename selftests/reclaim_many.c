@@ -76,7 +76,7 @@ static uint64_t take_page(struct __test_metadata *_metadata, FIXTURE_DATA(reclai
 }
 
 /* Catches: a look at each mapping for each range. */
-TEST_F_TIMEOUT(reclaim_many, at_once, 120)
+TEST_F(reclaim_many, at_once)
 {
 	uint64_t value;
 	unsigned int i;
@@ -98,7 +98,7 @@ TEST_F_TIMEOUT(reclaim_many, at_once, 120)
 }
 
 /* Catches: pages that go with others, where there are few of those. */
-TEST_F_TIMEOUT(reclaim_many, one_by_one, 120)
+TEST_F(reclaim_many, one_by_one)
 {
 	unsigned int i, m;
 	uint64_t value;

@@ -120,7 +120,7 @@ TEST_F(close, by_the_last_of_many)
 /* On its way through a socket it is held, and can come back. */
 TEST_F(close, not_while_in_flight)
 {
-	int pair[2], control, i;
+	int pair[2], control;
 	uint64_t value;
 
 	ASSERT_EQ(0, socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
@@ -138,8 +138,7 @@ TEST_F(close, not_while_in_flight)
 	/* Nobody can receive it any more. */
 	close(pair[0]);
 	close(pair[1]);
-	for (i = 0; i < 500 && is_lent(self->mem, 1); i++)
-		sleep_ms(10);
+	WAIT_FOR(!is_lent(self->mem, 1), 20000);
 	EXPECT_REVOKED(self);
 }
 
@@ -223,7 +222,7 @@ static bool all_read(uint64_t more)
 
 	for (i = 0; i < READERS; i++)
 		start[i] = shared->reads[i];
-	for (i = 0, tries = 0; i < READERS && tries < 2000; tries++) {
+	for (i = 0, tries = 0; i < READERS && tries < 20000; tries++) {
 		if (shared->reads[i] < start[i] + more)
 			sleep_ms(1);
 		else

@@ -120,7 +120,7 @@ static void unmap(void *arg)
  * Catches: a revoke that looks for mappings where munmap() has removed one, and
  * does not see that another thread can still use it.
  */
-TEST_F_TIMEOUT(revoke_flush, munmap, 60)
+TEST_F(revoke_flush, munmap)
 {
 	struct reader reader = { .at = self->mem };
 
@@ -145,7 +145,7 @@ TEST_F_TIMEOUT(revoke_flush, munmap, 60)
  * Catches: a revoke that flushes a process for each mapping that it has of the
  * view, or for each span that is taken away.
  */
-TEST_F_TIMEOUT(revoke_flush, once_a_process, 60)
+TEST_F(revoke_flush, once_a_process)
 {
 	struct memview_batch_op ops[16];
 	uint32_t failed;
@@ -191,7 +191,7 @@ static bool map_huge(const char *mem)
 }
 
 /* Catches: a revoke that does not wait for the flush of an entry that is gone. */
-TEST_F_TIMEOUT(revoke_flush, split, 60)
+TEST_F(revoke_flush, split)
 {
 	ASSERT_TRUE(map_huge(self->mem));
 	EXPECT_TRUE(hold_up(_metadata, self, self->stall->progs.flush, split));
@@ -201,7 +201,7 @@ TEST_F_TIMEOUT(revoke_flush, split, 60)
 }
 
 /* Catches: a page that leaves its file while the kernel thinks that it is mapped. */
-TEST_F_TIMEOUT(revoke_flush, punch, 60)
+TEST_F(revoke_flush, punch)
 {
 	const int punch = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
 
@@ -220,7 +220,7 @@ static void move_away(void *arg)
 }
 
 /* Catches: an entry that a revoke finds neither in the old place nor in the new. */
-TEST_F_TIMEOUT(revoke_flush, mremap, 60)
+TEST_F(revoke_flush, mremap)
 {
 	uint64_t value;
 

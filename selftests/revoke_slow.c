@@ -215,7 +215,7 @@ static int apply_in_time(FIXTURE_DATA(revoke_slow) *self, enum change change)
 	if (err)
 		return -err;
 	clock_gettime(CLOCK_REALTIME, &limit);
-	limit.tv_sec += 10;
+	limit.tv_sec += 10 * slowness();
 	if (pthread_timedjoin_np(thread, NULL, &limit)) {
 		self->fs.shared->hold = 0;
 		self->fs.shared->hold_writes = 0;

@@ -198,7 +198,7 @@ FIXTURE_TEARDOWN(revoke_span)
 
 static bool reach(_Atomic int *counter, int round)
 {
-	uint64_t end = now_ns() + 30000000000ULL;
+	uint64_t end = now_ns() + 30000000000ULL * slowness();
 
 	while (atomic_load(counter) != round) {
 		if (now_ns() > end)

@@ -127,7 +127,7 @@ TEST_F(disk, dropped_from_the_cache)
 	store(self, 50000);
 	ASSERT_EQ(0, fsync(self->src.fd));
 	ASSERT_EQ(0, munmap(self->mem, SIZE));
-	for (try = 0; try < 50 && pages_in_cache(self->src.fd); try++) {
+	for (try = 0; try < 1000 && pages_in_cache(self->src.fd); try++) {
 		posix_fadvise(self->src.fd, 0, SIZE, POSIX_FADV_DONTNEED);
 		sleep_ms(20);
 	}

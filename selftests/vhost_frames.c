@@ -7,7 +7,7 @@
 
 #include <poll.h>
 
-#define PATIENCE_MS	30000
+#define PATIENCE_MS	120000 /* a process of DPDK takes long to start */
 #define STEP_MS		300
 
 struct file_header {

@@ -10,7 +10,7 @@
 #include <sys/socket.h>
 #include <sys/un.h>
 
-#define PATIENCE_MS 20000
+#define PATIENCE_MS 60000
 
 int unix_socket(const char *path, bool listening)
 {
@@ -215,7 +215,7 @@ static int wait_readable(int sock)
 {
 	struct pollfd fd = { sock, POLLIN, 0 };
 
-	return poll(&fd, 1, PATIENCE_MS) == 1 ? 0 : -ETIMEDOUT;
+	return poll(&fd, 1, PATIENCE_MS * slowness()) == 1 ? 0 : -ETIMEDOUT;
 }
 
 int proxy_connect(struct vhost_proxy *proxy)

@@ -18,7 +18,7 @@
 #define QEMU_LOW	(2 * GiB)
 #define QEMU_HIGH	(4 * GiB)
 
-#define PATIENCE_MS	20000
+#define PATIENCE_MS	60000
 
 #define F_VERSION_1		(1ULL << 32)
 #define F_PROTOCOL_FEATURES	(1ULL << 30)

@@ -14,7 +14,7 @@
 #define WINDOW_SIZE	(64 * MiB)
 #define FILE_SIZE	(8 * MiB)
 #define FILES		3
-#define PATIENCE_MS	20000
+#define PATIENCE_MS	60000
 
 FIXTURE(window)
 {
