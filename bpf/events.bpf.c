@@ -178,6 +178,21 @@ int BPF_PROG(on_batch, struct memview *view, __u32 nr_ops, __u32 failed,
 	return 0;
 }
 
+SEC("tp_btf/memview_set_flags")
+int BPF_PROG(on_set_flags, struct memview *view, __u32 old_flags, __u32 flags,
+	     int err)
+{
+	struct event *event = begin(view, EVENT_SET_FLAGS, err);
+
+	if (!event)
+		return 0;
+	event->old_flags = old_flags;
+	event->flags = flags;
+	event->err = err;
+	bpf_ringbuf_submit(event, 0);
+	return 0;
+}
+
 SEC("tp_btf/memview_get_viewfd")
 int BPF_PROG(on_get_viewfd, struct memview *view, int fd)
 {

@@ -14,6 +14,7 @@ enum event_type {
 	EVENT_MAP,
 	EVENT_UNMAP,
 	EVENT_BATCH,
+	EVENT_SET_FLAGS,
 	EVENT_GET_VIEWFD,
 	EVENT_MMAP,
 	EVENT_FAULT,
@@ -77,6 +78,7 @@ struct event {
 	__u64 took;
 	__u32 dev;
 	__u32 flags;
+	__u32 old_flags;
 	__u32 access;
 	__u32 result;
 	__u32 cause;

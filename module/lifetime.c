@@ -80,10 +80,15 @@ struct memview_view *memview_view_create(struct inode *inode)
 int memview_view_set_flags(struct memview_view *view,
 			   const struct memview_set_flags *request)
 {
+	u32 old = READ_ONCE(view->flags);
+	int err = 0;
+
 	if ((request->flags & ~MEMVIEW_REVOKE_ON_CLOSE) || request->reserved)
-		return -EINVAL;
-	WRITE_ONCE(view->flags, request->flags);
-	return 0;
+		err = -EINVAL;
+	else
+		old = xchg(&view->flags, request->flags);
+	trace_memview_set_flags(&view->bpf, old, request->flags, err);
+	return err;
 }
 
 /* Unlike a change this can neither fail nor be killed. */

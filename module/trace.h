@@ -9,6 +9,7 @@
 #if !defined(_MEMVIEW_TRACE_H) || defined(TRACE_HEADER_MULTI_READ)
 #define _MEMVIEW_TRACE_H
 
+#include <linux/mman.h>
 #include <linux/tracepoint.h>
 #include <trace/events/mmflags.h>
 
@@ -20,6 +21,17 @@ static inline u64 memview_trace_bytes(pgoff_t pages)
 {
 	return (u64)pages << PAGE_SHIFT;
 }
+
+/* VM_FAULT_* as plain numbers: TRACE_DEFINE_ENUM() cannot take a __bitwise type. */
+enum {
+	MEMVIEW_FAULT_OOM = (__force unsigned int)VM_FAULT_OOM,
+	MEMVIEW_FAULT_SIGBUS = (__force unsigned int)VM_FAULT_SIGBUS,
+	MEMVIEW_FAULT_SIGSEGV = (__force unsigned int)VM_FAULT_SIGSEGV,
+	MEMVIEW_FAULT_HWPOISON = (__force unsigned int)VM_FAULT_HWPOISON,
+	MEMVIEW_FAULT_MAJOR = (__force unsigned int)VM_FAULT_MAJOR,
+	MEMVIEW_FAULT_NOPAGE = (__force unsigned int)VM_FAULT_NOPAGE,
+	MEMVIEW_FAULT_LOCKED = (__force unsigned int)VM_FAULT_LOCKED,
+};
 #endif
 
 TRACE_DEFINE_ENUM(MEMVIEW_CAUSE_MAP);
@@ -54,15 +66,23 @@ TRACE_DEFINE_ENUM(FAULT_FLAG_INSTRUCTION);
 		{ FAULT_FLAG_WRITE | FAULT_FLAG_MKWRITE, "upgrade" },	\
 		{ FAULT_FLAG_INSTRUCTION,		"exec" })
 
+TRACE_DEFINE_ENUM(MEMVIEW_FAULT_OOM);
+TRACE_DEFINE_ENUM(MEMVIEW_FAULT_SIGBUS);
+TRACE_DEFINE_ENUM(MEMVIEW_FAULT_SIGSEGV);
+TRACE_DEFINE_ENUM(MEMVIEW_FAULT_HWPOISON);
+TRACE_DEFINE_ENUM(MEMVIEW_FAULT_MAJOR);
+TRACE_DEFINE_ENUM(MEMVIEW_FAULT_NOPAGE);
+TRACE_DEFINE_ENUM(MEMVIEW_FAULT_LOCKED);
+
 #define show_memview_result(result)					\
 	__print_flags(result, "|",					\
-		{ (__force unsigned long)VM_FAULT_OOM,	   "OOM" },	\
-		{ (__force unsigned long)VM_FAULT_SIGBUS,  "SIGBUS" },	\
-		{ (__force unsigned long)VM_FAULT_SIGSEGV, "SIGSEGV" },	\
-		{ (__force unsigned long)VM_FAULT_HWPOISON, "HWPOISON" }, \
-		{ (__force unsigned long)VM_FAULT_MAJOR,   "MAJOR" },	\
-		{ (__force unsigned long)VM_FAULT_NOPAGE,  "NOPAGE" },	\
-		{ (__force unsigned long)VM_FAULT_LOCKED,  "LOCKED" })
+		{ MEMVIEW_FAULT_OOM,		"OOM" },		\
+		{ MEMVIEW_FAULT_SIGBUS,		"SIGBUS" },		\
+		{ MEMVIEW_FAULT_SIGSEGV,	"SIGSEGV" },		\
+		{ MEMVIEW_FAULT_HWPOISON,	"HWPOISON" },		\
+		{ MEMVIEW_FAULT_MAJOR,		"MAJOR" },		\
+		{ MEMVIEW_FAULT_NOPAGE,		"NOPAGE" },		\
+		{ MEMVIEW_FAULT_LOCKED,		"LOCKED" })
 
 TRACE_DEFINE_ENUM(MEMVIEW_SOURCE_FILE);
 TRACE_DEFINE_ENUM(MEMVIEW_SOURCE_MEMFD);
@@ -76,11 +96,21 @@ TRACE_DEFINE_ENUM(MEMVIEW_SOURCE_NONE);
 		{ MEMVIEW_SOURCE_TMPFS,		"tmpfs" },		\
 		{ MEMVIEW_SOURCE_NONE,		"none" })
 
+TRACE_DEFINE_ENUM(MEMVIEW_MAP_READ);
+TRACE_DEFINE_ENUM(MEMVIEW_MAP_WRITE);
+TRACE_DEFINE_ENUM(MEMVIEW_MAP_EXEC);
+
 #define show_memview_map_flags(flags)					\
 	__print_flags(flags, "|",					\
 		{ MEMVIEW_MAP_READ,		"READ" },		\
 		{ MEMVIEW_MAP_WRITE,		"WRITE" },		\
 		{ MEMVIEW_MAP_EXEC,		"EXEC" })
+
+TRACE_DEFINE_ENUM(MEMVIEW_REVOKE_ON_CLOSE);
+
+#define show_memview_flags(flags)					\
+	__print_flags(flags, "|",					\
+		{ MEMVIEW_REVOKE_ON_CLOSE,	"REVOKE_ON_CLOSE" })
 
 TRACE_DEFINE_ENUM(MEMVIEW_OP_MAP_FD);
 TRACE_DEFINE_ENUM(MEMVIEW_OP_GET_VIEWFD);
@@ -213,6 +243,27 @@ TRACE_EVENT(memview_batch,
 		  __entry->nr_ops, __entry->failed, __entry->err)
 );
 
+/* MEMVIEW_SET_FLAGS is done, or has failed. @flags is what was asked for. */
+TRACE_EVENT(memview_set_flags,
+	TP_PROTO(struct memview *view, u32 old_flags, u32 flags, int err),
+	TP_ARGS(view, old_flags, flags, err),
+	TP_STRUCT__entry(
+		__field(u64, id)
+		__field(u32, old_flags)
+		__field(u32, flags)
+		__field(int, err)
+	),
+	TP_fast_assign(
+		__entry->id = view->id;
+		__entry->old_flags = old_flags;
+		__entry->flags = flags;
+		__entry->err = err;
+	),
+	TP_printk("view=%llu old_flags=%s flags=%s err=%d", __entry->id,
+		  show_memview_flags(__entry->old_flags),
+		  show_memview_flags(__entry->flags), __entry->err)
+);
+
 /* MEMVIEW_GET_VIEWFD: the file descriptor, or a negative errno. */
 TRACE_EVENT(memview_get_viewfd,
 	TP_PROTO(struct memview *view, int fd),
@@ -228,7 +279,10 @@ TRACE_EVENT(memview_get_viewfd,
 	TP_printk("view=%llu fd=%d", __entry->id, __entry->fd)
 );
 
-/* A client maps a view. Addresses are the client's. */
+/*
+ * A client maps a view. Addresses are the client's. VM_READ, VM_WRITE and VM_EXEC
+ * have the values of PROT_*, which are numbers on every kernel.
+ */
 TRACE_EVENT(memview_mmap,
 	TP_PROTO(struct memview *view, struct vm_area_struct *vma),
 	TP_ARGS(view, vma),
@@ -248,9 +302,9 @@ TRACE_EVENT(memview_mmap,
 	),
 	TP_printk("view=%llu addr=%#lx offset=%#llx size=%#llx prot=%c%c%c",
 		  __entry->id, __entry->addr, __entry->offset, __entry->size,
-		  __entry->vm_flags & VM_READ ? 'r' : '-',
-		  __entry->vm_flags & VM_WRITE ? 'w' : '-',
-		  __entry->vm_flags & VM_EXEC ? 'x' : '-')
+		  __entry->vm_flags & PROT_READ ? 'r' : '-',
+		  __entry->vm_flags & PROT_WRITE ? 'w' : '-',
+		  __entry->vm_flags & PROT_EXEC ? 'x' : '-')
 );
 
 /*

@@ -69,6 +69,8 @@ static void live(struct __test_metadata *_metadata, FIXTURE_DATA(ctl_events) *se
 	ASSERT_EQ(0, view_map(control, self->memfd, PAGE, 8 * PAGE, 0, MAP_R));
 	ASSERT_EQ(0, view_map(control, self->file.fd, 0, 2 * PAGE, 8 * PAGE, MAP_R));
 	ASSERT_EQ(-EACCES, view_map(control, self->reader, 0, PAGE, 0, MAP_RW));
+	ASSERT_EQ(0, view_set_flags(control, MEMVIEW_REVOKE_ON_CLOSE));
+	ASSERT_EQ(0, view_set_flags(control, 0));
 	viewfd = view_get_fd(control);
 	mem = view_mmap_by_page(viewfd, 16 * PAGE, PROT_RW, PAGE);
 	ASSERT_EQ(0, probe_read(mem, &word));
@@ -153,6 +155,10 @@ static void check_changes(struct __test_metadata *_metadata, struct json_object 
 	e = pick_nth(all, "event", "unmap", 0);
 	EXPECT_EQ(0, get_u64(e, "/offset"));
 	EXPECT_EQ(PAGE, get_u64(e, "/size"));
+	EXPECT_EQ(2, count_of(all, "event", "set_flags"));
+	e = pick_nth(all, "event", "set_flags", 0);
+	EXPECT_STREQ("none", get_str(e, "/old_flags"));
+	EXPECT_STREQ("revoke-on-close", get_str(e, "/flags"));
 	EXPECT_EQ(1, count_of(all, "event", "get_viewfd"));
 	EXPECT_EQ(1, count_of(all, "event", "mmap"));
 	e = pick_nth(all, "event", "mmap", 0);

@@ -6,6 +6,8 @@
  */
 #include "memview_test.h"
 
+#include <ctype.h>
+#include <glob.h>
 #include <sys/sysmacros.h>
 
 #define PAGES	16
@@ -162,6 +164,21 @@ TEST_F(events, unmap)
 	EXPECT_EQ(-EINVAL, view_unmap(self->control, SIZE, PAGE));
 	e = event(self, "unmap", 1);
 	EXPECT_EQ(SIZE, number(e, "offset"));
+	EXPECT_STREQ("-22", field(e, "err"));
+}
+
+TEST_F(events, set_flags)
+{
+	const char *e;
+
+	ASSERT_EQ(0, view_set_flags(self->control, MEMVIEW_REVOKE_ON_CLOSE));
+	ASSERT_EQ(-EINVAL, view_set_flags(self->control, 1 << 7));
+	e = event(self, "set_flags", 0);
+	EXPECT_STREQ("", field(e, "old_flags"));
+	EXPECT_STREQ("REVOKE_ON_CLOSE", field(e, "flags"));
+	EXPECT_STREQ("0", field(e, "err"));
+	e = event(self, "set_flags", 1);
+	EXPECT_STREQ("REVOKE_ON_CLOSE", field(e, "old_flags"));
 	EXPECT_STREQ("-22", field(e, "err"));
 }
 
@@ -328,6 +345,7 @@ TEST(formats)
 		{ "memview_map",
 		  { "id", "dev", "ino", "fd_offset", "offset", "size", "flags", "err" } },
 		{ "memview_unmap", { "id", "offset", "size", "err" } },
+		{ "memview_set_flags", { "id", "old_flags", "flags", "err" } },
 		{ "memview_get_viewfd", { "id", "fd" } },
 		{ "memview_mmap", { "id", "addr", "offset", "size", "vm_flags" } },
 		{ "memview_fault", { "id", "offset", "addr", "flags", "result", "kind", "latency" } },
@@ -347,6 +365,49 @@ TEST(formats)
 			EXPECT_NE(NULL, strstr(text, name)) TH_LOG("%s:%s", formats[i].event, name);
 		}
 	}
+}
+
+/* The first word in capitals that is no string's, of those that say how to print an event. */
+static const char *find_constant(const char *text, char name[64])
+{
+	bool quoted = false;
+	size_t len;
+
+	for (; *text; text++) {
+		if (*text == '"')
+			quoted = !quoted;
+		len = strspn(text, "ABCDEFGHIJKLMNOPQRSTUVWXYZ_0123456789");
+		if (quoted || !isupper(*text) || isalnum(text[-1]) || text[-1] == '_')
+			continue;
+		snprintf(name, 64, "%.*s", (int)len, text);
+		if (strcmp(name, "REC"))
+			return name;
+	}
+	return NULL;
+}
+
+/*
+ * perf and trace-cmd know numbers: a name of the kernel's own that was left in
+ * the format is nothing to them, and they print nothing for it.
+ */
+TEST(formats_have_no_names_of_the_kernel)
+{
+	char text[8192], name[64];
+	const char *print;
+	unsigned int n = 0;
+	glob_t found;
+	size_t i;
+
+	ASSERT_EQ(0, glob(TRACING "/events/memview/*/format", 0, NULL, &found));
+	for (i = 0; i < found.gl_pathc; i++) {
+		ASSERT_LT(0, read_file(found.gl_pathv[i], text, sizeof(text)));
+		print = strstr(text, "print fmt:");
+		ASSERT_NE(NULL, print);
+		n++;
+		EXPECT_EQ(NULL, find_constant(print, name)) TH_LOG("%s: %s", found.gl_pathv[i], name);
+	}
+	EXPECT_LT(10, n);
+	globfree(&found);
 }
 
 TEST_HARNESS_MAIN

@@ -5,6 +5,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 #include <errno.h>
+#include <linux/memview.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -17,19 +18,13 @@
 #include "output.h"
 
 static const char *const event_names[EVENT_TYPES] = {
-	[EVENT_CREATE] = "create",
-	[EVENT_DESTROY] = "destroy",
-	[EVENT_RESIZE] = "resize",
-	[EVENT_MAP] = "map",
-	[EVENT_UNMAP] = "unmap",
-	[EVENT_BATCH] = "batch",
-	[EVENT_MMAP] = "mmap",
-	[EVENT_GET_VIEWFD] = "get_viewfd",
-	[EVENT_ZAP] = "zap",
-	[EVENT_FAULT] = "fault",
-	[EVENT_REVOKE] = "revoke",
-	[EVENT_VERDICT] = "verdict",
-	[EVENT_INVALIDATE] = "invalidate",
+	[EVENT_CREATE] = "create",	   [EVENT_DESTROY] = "destroy",
+	[EVENT_RESIZE] = "resize",	   [EVENT_MAP] = "map",
+	[EVENT_UNMAP] = "unmap",	   [EVENT_BATCH] = "batch",
+	[EVENT_SET_FLAGS] = "set_flags",   [EVENT_MMAP] = "mmap",
+	[EVENT_GET_VIEWFD] = "get_viewfd", [EVENT_ZAP] = "zap",
+	[EVENT_FAULT] = "fault",	   [EVENT_REVOKE] = "revoke",
+	[EVENT_VERDICT] = "verdict",	   [EVENT_INVALIDATE] = "invalidate",
 };
 
 static const char *const result_names[RESULTS] = { "ok", "SIGBUS", "SIGSEGV",
@@ -132,6 +127,13 @@ static void put_verdict(const struct event *e)
 	line_bool("enforced", "enforced", e->enforced);
 }
 
+static const char *view_flags_text(uint32_t flags)
+{
+	if (flags & ~MEMVIEW_REVOKE_ON_CLOSE)
+		return "unknown";
+	return flags ? "revoke-on-close" : "none";
+}
+
 static void put_details(const struct event *e)
 {
 	switch (e->type) {
@@ -151,6 +153,11 @@ static void put_details(const struct event *e)
 		if (e->failed < e->nr_ops)
 			line_number("failed_entry", "failed_entry", OUT_PLAIN,
 				    e->failed);
+		break;
+	case EVENT_SET_FLAGS:
+		line_text("old_flags", "old_flags",
+			  view_flags_text(e->old_flags));
+		line_text("flags", "flags", view_flags_text(e->flags));
 		break;
 	case EVENT_GET_VIEWFD:
 		if (!e->err)
@@ -398,7 +405,7 @@ static int run_events(int argc, char **argv)
 	const struct argp argp = {
 		.options = options,
 		.doc = "Print what memview does, a line for each event, until Ctrl-C.\v"
-		       "Events: create, destroy, resize, map, unmap, batch, get_viewfd, mmap, fault, zap, revoke, verdict, invalidate. "
+		       "Events: create, destroy, resize, map, unmap, batch, set_flags, get_viewfd, mmap, fault, zap, revoke, verdict, invalidate. "
 		       "Events that find no room in the buffer are counted and reported.",
 		.parser = parse_watch,
 	};
