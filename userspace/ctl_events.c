@@ -42,6 +42,7 @@ static const char *const result_names[RESULTS] = { "ok", "SIGBUS", "SIGSEGV",
  * @offset: From CLOCK_MONOTONIC to CLOCK_REALTIME, nanoseconds.
  * @seen: Records printed.
  * @lost: Records that are known to be lost, and have been reported.
+ * @next_look: When to look again for that.
  */
 struct watch {
 	uint32_t wanted;
@@ -54,6 +55,7 @@ struct watch {
 	uint64_t offset;
 	uint64_t seen;
 	uint64_t lost;
+	double next_look;
 };
 
 static const char *pick(const char *const *names, uint32_t n, uint32_t i)
@@ -236,11 +238,19 @@ static uint64_t count_misses(const struct bpf_object *object)
 	return misses;
 }
 
-/* Said as soon as it happens, not only at the end. */
-static void report_lost(struct watch *watch, struct events_bpf *skel)
+/*
+ * Said soon after it happens, not only at the end; but a look takes a system call
+ * for each program, and more are lost if that is done for each event.
+ */
+static void report_lost(struct watch *watch, struct events_bpf *skel, bool last)
 {
-	uint64_t lost = skel->bss->lost + count_misses(skel->obj);
+	double now = seconds_now();
+	uint64_t lost;
 
+	if (!last && now < watch->next_look)
+		return;
+	watch->next_look = now + 0.1;
+	lost = skel->bss->lost + count_misses(skel->obj);
 	if (lost == watch->lost)
 		return;
 	out_lost("event", lost - watch->lost, "events");
@@ -312,7 +322,7 @@ static void follow(struct watch *watch, struct events_bpf *skel,
 		n = print_some(watch, ring);
 		if (n < 0)
 			break;
-		report_lost(watch, skel);
+		report_lost(watch, skel, false);
 		if (n == EVENTS_AT_ONCE)
 			continue;
 		/* There are no more for now: so let them be seen. */
@@ -324,7 +334,7 @@ static void follow(struct watch *watch, struct events_bpf *skel,
 	while (written && (!watch->count || watch->seen < watch->count) &&
 	       print_some(watch, ring) > 0)
 		;
-	report_lost(watch, skel);
+	report_lost(watch, skel, true);
 	line_flush();
 }
 
