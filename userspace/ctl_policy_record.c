@@ -210,7 +210,7 @@ static bool follow(struct following *f, int link, bool unread_ends)
 		/* At times, lest a signal that came just before is missed. */
 		poll(fds, ARRAY_SIZE(fds), 500);
 		written = print_records(f, false) || !unread_ends;
-		if (fds[2].revents & (POLLERR | POLLHUP))
+		if (fds[2].revents)
 			end_unread();
 	}
 	print_records(f, true);

@@ -60,7 +60,7 @@ bool wait_for(int fd, double seconds)
 		.tv_sec = seconds,
 		.tv_nsec = (seconds - (time_t)seconds) * 1e9,
 	};
-	/* POLLERR and POLLHUP need no asking. */
+	/* Of the output only what needs no asking: POLLERR, POLLHUP, POLLNVAL. */
 	struct pollfd fds[] = {
 		{ .fd = STDOUT_FILENO },
 		{ .fd = fd, .events = POLLIN },
@@ -75,7 +75,7 @@ bool wait_for(int fd, double seconds)
 	if (!stopped)
 		ready = ppoll(fds, 2, &time, &before);
 	sigprocmask(SIG_SETMASK, &before, NULL);
-	if (ready > 0 && fds[0].revents & (POLLERR | POLLHUP))
+	if (ready > 0 && fds[0].revents)
 		end_unread();
 	return !stopped;
 }
