@@ -124,16 +124,12 @@ FIXTURE_TEARDOWN(reclaim_sync)
 /* Let the writers stop or go on, and wait until they do. */
 static bool set_pause(struct sync_shared *shared, int number)
 {
-	uint64_t end = now_ns() + 30000000000ULL;
 	int i;
 
 	atomic_store(&shared->pause, number);
 	for (i = 0; i < WRITERS; i++)
-		while (atomic_load(&shared->paused[i]) != number) {
-			if (now_ns() > end)
-				return false;
-			usleep(200);
-		}
+		if (!WAIT_FOR(atomic_load(&shared->paused[i]) == number, 60000))
+			return false;
 	return true;
 }
 

@@ -106,15 +106,7 @@ static void drop_waiting(int listener)
 /* The sessions have ended, and nobody has a view. */
 static bool settles(struct vhost_proxy *proxy, uint64_t expected)
 {
-	int i;
-
-	for (i = 0; i < 500; i++) {
-		drop_waiting(proxy->listener);
-		if (users() == expected)
-			return true;
-		sleep_ms(10);
-	}
-	return false;
+	return WAIT_FOR((drop_waiting(proxy->listener), users() == expected), 60000);
 }
 
 /*
@@ -127,7 +119,7 @@ static int open_session(struct vhost_proxy *proxy, struct vhost_pair *pair, int 
 	struct vhost_region mine = region;
 	int err = -EAGAIN, i;
 
-	for (i = 0; err && i < 20; i++) {
+	for (i = 0; err && i < 200; i++) {
 		sleep_ms(50);
 		drop_waiting(proxy->listener);
 		mine.guest += GiB;

@@ -306,8 +306,9 @@ TEST_F(lend, gives_grace)
 	int view, quick;
 	char *map;
 
-	ASSERT_EQ(0, proxy_start(&proxy, "--grace 1000"));
 	for (quick = 0; quick < 2; quick++) {
+		/* One that is not quick has its second; one that is needs no hour. */
+		ASSERT_EQ(0, proxy_start(&proxy, quick ? "--grace 3600000" : "--grace 1000"));
 		ASSERT_EQ(0, pair_open(&proxy, &pair));
 		ASSERT_EQ(0, vhost_add(&pair, &guest_low, self->session.memfd, &view));
 		map = map_region(view, &guest_low);
@@ -317,14 +318,14 @@ TEST_F(lend, gives_grace)
 		EXPECT_READS(0x1111, map);
 		if (quick)
 			close(pair.backend);
-		EXPECT_EQ(0, proxy_says(&proxy, quick ? "session 2: the frontend closed" :
-							"session 1: the frontend closed"));
-		EXPECT_EQ(!quick, now_ns() - start >= 1000000000);
+		EXPECT_EQ(0, proxy_says(&proxy, "session 1: the frontend closed"));
+		if (!quick)
+			EXPECT_LE(1000000000, now_ns() - start);
 		EXPECT_GONE(map);
 		if (!quick)
 			close(pair.backend);
+		EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
 	}
-	EXPECT_EQ(0, proxy_stop(&proxy, SIGTERM));
 }
 
 /* It is told on both sockets: one that waits for an answer on the second waits no more. */
