@@ -8,12 +8,13 @@
  * that all views of an account show, this request included, must not exceed
  * the limit. The account is the user, or the cgroup, that opened the view.
  *
- * Nothing is booked, so nothing can get out of step: each request adds up what
- * the views show now. What it is about to replace does not count twice. The
- * maps of a batch see those that were let in before them, but not what it
- * unmaps. Two requests at the same moment do not see each other: the account
- * may exceed its limit by as much as it has requests in flight. Views of before
- * the policy was loaded count, and are left alone.
+ * The policy books nothing, so nothing can get out of step: each request adds up
+ * what the views show, and what requests in flight add to that, which the module
+ * books before it asks about them. So the limit is exact, whatever comes at the
+ * same moment. What a request replaces does not count. Of two requests that
+ * together exceed the limit, both may be refused. The maps of a batch see those
+ * before them, but not what it unmaps. Views of before the policy was loaded
+ * count, and are left alone.
  *
  * Configuration:
  *   limit       bytes (1 GiB)
@@ -41,7 +42,7 @@ static __u64 add(__u64 a, __u64 b)
 	return a + b < a ? ~0ULL : a + b;
 }
 
-/* Bytes that the views of an account show, or are about to by a batch. */
+/* Bytes that the views of an account show, or are about to: this request, too. */
 static __u64 sum_account(__u64 account)
 {
 	struct memview_info info;
@@ -58,47 +59,18 @@ static __u64 sum_account(__u64 account)
 	return sum;
 }
 
-/* Bytes of a view that a request would replace. */
-static __u64 sum_replaced(struct memview *view, __u64 start, __u64 end)
-{
-	struct memview_range_info *range;
-	__u64 from, to, sum = 0;
-
-	bpf_for_each(memview_range, range, view) {
-		from = range->offset;
-		to = from + range->size;
-		if (from >= end)
-			break;
-		if (from < start)
-			from = start;
-		if (to > end)
-			to = end;
-		if (from < to)
-			sum += to - from;
-	}
-	return sum;
-}
-
 SEC("struct_ops.s/map_fd")
 int BPF_PROG(map_fd, struct memview *view, struct file *file,
 	     const struct memview_map_fd_info *request)
 {
-	__u64 start = request->mem_offset, size = request->size;
 	struct memview_info info;
-	__u64 account, sum;
+	__u64 account;
 
 	bpf_memview_get_info(view, &info);
 	account = account_of(&info);
 	if (only >= 0 && account != only)
 		return 0;
-	sum = add(sum_account(account), size);
-	if (sum <= limit)
-		return 0;
-	if (sum == ~0ULL)
-		return -error;
-	/* A walk over all ranges: only where it can make a difference. */
-	sum -= sum_replaced(view, start, start + size);
-	return sum <= limit ? 0 : -error;
+	return sum_account(account) <= limit ? 0 : -error;
 }
 
 SEC(".struct_ops.link")

@@ -52,7 +52,7 @@ struct entry {
  * @at: The entry that is dealt with; @nr: none of them, or all.
  * @pieces: What remains of them.
  * @nr_pieces: How many. Each entry adds two at the most: it cuts another.
- * @growing: What it has added to that of the view.
+ * @asked: What the policies have been asked.
  */
 struct batch {
 	struct memview_view *view;
@@ -61,7 +61,7 @@ struct batch {
 	unsigned int at;
 	struct memview_piece *pieces;
 	unsigned int nr_pieces;
-	unsigned long growing;
+	struct memview_asked asked;
 };
 
 static int alloc_batch(struct batch *b)
@@ -148,32 +148,27 @@ static int take_all(struct batch *b, const struct memview_batch *request)
 	return 0;
 }
 
-/* A policy that adds up what a view shows is told of what it has let pass. */
-static void add_growing(struct batch *b, const struct entry *entry)
+/* @again: The files have been filled, and no lock is held. */
+static int ask(struct batch *b, const struct entry *entry, bool again)
 {
-	unsigned long pages = entry->last - entry->first + 1;
-
-	if (!static_branch_unlikely(&memview_policies))
-		return;
-	pages -= memview_layout_pages(&b->view->layout, entry->first,
-				      entry->last);
-	b->growing += pages;
-	atomic_long_add(pages, &b->view->growing);
+	return again ? memview_ask_map_fd(&b->asked, entry->file, &entry->map) :
+		       memview_may_map(&b->asked, entry->file, &entry->map);
 }
 
-static int ask_all(struct batch *b)
+static int ask_all(struct batch *b, bool again)
 {
 	struct entry *entry;
-	int err;
+	int err = memview_asked_begin(&b->asked);
 
+	if (err)
+		return err;
 	for (b->at = 0; b->at < b->nr; b->at++) {
 		entry = &b->entries[b->at];
 		if (!entry->file)
 			continue;
-		err = memview_may_map(b->view, entry->file, &entry->map);
+		err = ask(b, entry, again);
 		if (err)
 			return err;
-		add_growing(b, entry);
 		if (fatal_signal_pending(current))
 			return -EINTR;
 		cond_resched();
@@ -284,14 +279,30 @@ static void drop_ranges(struct batch *b, bool all)
 	memview_drop_ranges(dead);
 }
 
-static int change(struct batch *b)
+/* The lock is given up: nobody may be asked with it. */
+static int ask_again(struct batch *b)
 {
 	int err;
 
-	err = get_ranges(b) ?: check_size(b) ?: compose(b);
-	if (!err)
-		err = memview_change(b->view, b->pieces, b->nr_pieces,
-				     MEMVIEW_CAUSE_BATCH);
+	mutex_unlock(&b->view->change_lock);
+	err = ask_all(b, true);
+	/* Not killable: the ranges must be taken back under it. */
+	mutex_lock(&b->view->change_lock);
+	return err;
+}
+
+static int change(struct batch *b)
+{
+	int err = get_ranges(b) ?: compose(b);
+
+	while (!err) {
+		err = check_size(b) ?:
+			      memview_commit(&b->asked, b->pieces, b->nr_pieces,
+					     MEMVIEW_CAUSE_BATCH);
+		if (err != -ESTALE)
+			break;
+		err = ask_again(b);
+	}
 	drop_ranges(b, err);
 	return err;
 }
@@ -327,13 +338,13 @@ static void tell(struct batch *b, int err)
 
 static int run(struct batch *b)
 {
-	int err = ask_all(b) ?: mutex_lock_killable(&b->view->change_lock);
+	int err = ask_all(b, false) ?: mutex_lock_killable(&b->view->change_lock);
 
 	if (!err) {
 		err = change(b);
 		mutex_unlock(&b->view->change_lock);
 	}
-	atomic_long_sub(b->growing, &b->view->growing);
+	memview_asked_end(&b->asked);
 	tell(b, err);
 	return err;
 }
@@ -354,6 +365,7 @@ int memview_view_batch(struct memview_view *view,
 		.view = view,
 		.nr = request->nr_ops,
 		.at = request->nr_ops,
+		.asked.view = view,
 	};
 	int err;
 

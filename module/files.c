@@ -140,6 +140,65 @@ struct file *memview_alloc_file(struct inode *inode, struct vfsmount *mnt,
 	return file;
 }
 
+/* Of a view; also when it goes by fput() alone. */
+static struct file *make_viewfile(struct file *control)
+{
+	struct memview_view *view = control->private_data;
+	struct file *file = memview_alloc_file(view->inode, control->f_path.mnt,
+					       "view", view->bpf.id,
+					       &viewfd_fops);
+
+	if (IS_ERR(file))
+		return file;
+	refcount_inc(&view->users);
+	file->private_data = view;
+	return file;
+}
+
+/* Give a view file to the caller, if the policies still allow it. */
+static int install(struct memview_asked *asked, int fd, struct file *file)
+{
+	int idx, err;
+
+	while ((idx = memview_commit_begin(asked)) < 0) {
+		err = memview_asked_begin(asked) ?:
+			      memview_ask_get_viewfd(asked);
+		if (err)
+			return err;
+	}
+	fd_install(fd, file);
+	memview_commit_end(idx);
+	return 0;
+}
+
+static int create_viewfd(struct file *control)
+{
+	struct memview_asked asked = { .view = control->private_data };
+	struct file *file;
+	int fd, err;
+
+	err = memview_asked_begin(&asked) ?: memview_ask_get_viewfd(&asked);
+	if (err)
+		return err;
+	fd = get_unused_fd_flags(O_CLOEXEC);
+	if (fd < 0)
+		return fd;
+	file = make_viewfile(control);
+	err = PTR_ERR_OR_ZERO(file);
+	if (err)
+		goto put_fd;
+	err = install(&asked, fd, file);
+	if (err)
+		goto put_file;
+	return fd;
+
+put_file:
+	fput(file);
+put_fd:
+	put_unused_fd(fd);
+	return err;
+}
+
 /**
  * memview_viewfd_create - MEMVIEW_GET_VIEWFD
  * @control: The control file.
@@ -150,26 +209,8 @@ struct file *memview_alloc_file(struct inode *inode, struct vfsmount *mnt,
 int memview_viewfd_create(struct file *control)
 {
 	struct memview_view *view = control->private_data;
-	struct file *file;
-	int fd;
+	int fd = create_viewfd(control);
 
-	fd = memview_ask_get_viewfd(view);
-	if (fd < 0)
-		goto out;
-	fd = get_unused_fd_flags(O_CLOEXEC);
-	if (fd < 0)
-		goto out;
-	file = memview_alloc_file(view->inode, control->f_path.mnt, "view",
-				  view->bpf.id, &viewfd_fops);
-	if (IS_ERR(file)) {
-		put_unused_fd(fd);
-		fd = PTR_ERR(file);
-		goto out;
-	}
-	refcount_inc(&view->users);
-	file->private_data = view;
-	fd_install(fd, file);
-out:
 	trace_memview_get_viewfd(&view->bpf, fd);
 	return fd;
 }

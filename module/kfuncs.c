@@ -61,6 +61,13 @@ static void get_source_info(struct file *file, struct memview_source_info *info)
 	info->size = i_size_read(inode);
 }
 
+/* As many as there are numbers, at the most. */
+static u64 to_bytes(unsigned long pages)
+{
+	return (u64)min(pages, (unsigned long)(U64_MAX >> PAGE_SHIFT))
+	       << PAGE_SHIFT;
+}
+
 __bpf_kfunc_start_defs();
 
 /**
@@ -76,7 +83,10 @@ __bpf_kfunc int bpf_memview_get_info(struct memview *memview,
 {
 	struct memview_view *view = to_view(memview);
 	struct memview_stats sum = memview_sum_stats(view);
+	unsigned long growing = atomic_long_read(&view->growing);
 
+	/* What is not in flight any more is in the layout: see asked.c. */
+	smp_rmb();
 	*info = (struct memview_info){
 		.id = view->bpf.id,
 		.size = READ_ONCE(view->size),
@@ -91,7 +101,7 @@ __bpf_kfunc int bpf_memview_get_info(struct memview *memview,
 		.changes = sum.changes,
 		.zaps = sum.zaps,
 		.invalidates = sum.invalidates,
-		.growing = (u64)atomic_long_read(&view->growing) << PAGE_SHIFT,
+		.growing = to_bytes(growing),
 		.flags = READ_ONCE(view->flags),
 	};
 	return 0;

@@ -291,8 +291,9 @@ struct memview_stats {
  * @clients_lock: Guards @clients and @client_list.
  * @huge: A huge page may be mapped, or has been once. Set by a fault under the
  *	layout's lock, before.
- * @growing: Pages that batches in flight give a range to that had none, as far
- *	as policies have been asked.
+ * @revokes: How often it was revoked from outside. Written under @change_lock.
+ * @growing: Pages that maps in flight give a range to that had none, as far as
+ *	policies are asked, or have been.
  * @waiting: How many want the i_mmap lock of @inode, and may not wait in line.
  * @stats: Counters.
  * @rcu: Frees it.
@@ -315,6 +316,7 @@ struct memview_view {
 	struct list_head client_list;
 	spinlock_t clients_lock;
 	bool huge;
+	unsigned long revokes;
 	atomic_long_t growing;
 	atomic_t waiting;
 	struct memview_stats __percpu *stats;
@@ -347,6 +349,7 @@ int memview_view_set_flags(struct memview_view *view,
 void memview_view_end_control(struct memview_view *view);
 
 /* view.c */
+struct memview_asked;
 int memview_view_map(struct memview_view *view,
 		     const struct memview_map_fd_info *info);
 int memview_view_unmap(struct memview_view *view,
@@ -358,7 +361,7 @@ int memview_check_map(const struct memview_map_fd_info *info, pgoff_t *first,
 int memview_check_unmap(const struct memview_unmap_fd_info *info,
 			pgoff_t *first, pgoff_t *last);
 bool memview_is_within(struct memview_view *view, pgoff_t last);
-int memview_may_map(struct memview_view *view, struct file *file,
+int memview_may_map(struct memview_asked *asked, struct file *file,
 		    const struct memview_map_fd_info *info);
 struct memview_range *memview_get_range(struct memview_view *view,
 					struct file *file, pgoff_t first,

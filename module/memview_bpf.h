@@ -76,6 +76,10 @@ enum memview_policy_op {
  * ftruncate() the one that keeps other ftruncate()s out. The request that is
  * asked about is checked again after that.
  *
+ * What is allowed is allowed for now. If a policy is attached, replaced or
+ * detached before the request is done, or the view revoked by others than the
+ * program itself, all policies are asked again; of a batch, about all its maps.
+ *
  * It is not loaded, EINVAL, with a flag or a name that is not one, or with an
  * @mmap that may sleep. It is not attached, E2BIG, beside MEMVIEW_POLICY_MAX
  * others, nor, EEXIST, if it is already.
@@ -148,10 +152,11 @@ struct memview_policy_ops {
  * @changes: Map, unmap, resize and revoke requests done; a batch is one.
  * @zaps: Spans taken out of the clients' page tables, or that nobody had touched.
  * @invalidates: Notifications from sources.
- * @growing: Bytes that are still to be added to @bytes: that batches in flight
- *	give a range to, where none is, as far as policies have been asked. Their
- *	unmaps are not taken off, and pages that two of their entries ask for
- *	count twice.
+ * @growing: Bytes that are still to be added to @bytes: that requests in flight
+ *	give a range to, where none is. A map counts from before the policies are
+ *	asked about it, so to @map_fd that one, too. Unmaps of a batch are not
+ *	taken off, and pages that two maps ask for count twice. For a moment a
+ *	map that is done may be in both.
  * @flags: Of enum memview_flags.
  * @reserved: Zero.
  */

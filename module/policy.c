@@ -97,26 +97,37 @@ static void tell_denied(struct memview_view *view, enum memview_policy_op op,
 })
 /* clang-format on */
 
-int __memview_ask_map_fd(struct memview_view *view, struct file *file,
+int __memview_ask_map_fd(struct memview_asked *asked, struct file *file,
 			 const struct memview_map_fd_info *info)
 {
-	int idx = srcu_read_lock(&policies_srcu);
-	int err = ask(view, MEMVIEW_OP_MAP_FD, map_fd, file, info);
+	struct memview_view *view = asked->view;
+	struct memview_run run;
+	int idx, err;
 
+	memview_asked_book(asked, info);
+	memview_run_begin(&run, asked);
+	idx = srcu_read_lock(&policies_srcu);
+	err = ask(view, MEMVIEW_OP_MAP_FD, map_fd, file, info);
 	if (err)
 		tell_denied(view, MEMVIEW_OP_MAP_FD, err);
 	srcu_read_unlock(&policies_srcu, idx);
+	memview_run_end(&run);
 	return err;
 }
 
-int __memview_ask_get_viewfd(struct memview_view *view)
+int __memview_ask_get_viewfd(struct memview_asked *asked)
 {
-	int idx = srcu_read_lock(&policies_srcu);
-	int err = ask(view, MEMVIEW_OP_GET_VIEWFD, get_viewfd);
+	struct memview_view *view = asked->view;
+	struct memview_run run;
+	int idx, err;
 
+	memview_run_begin(&run, asked);
+	idx = srcu_read_lock(&policies_srcu);
+	err = ask(view, MEMVIEW_OP_GET_VIEWFD, get_viewfd);
 	if (err)
 		tell_denied(view, MEMVIEW_OP_GET_VIEWFD, err);
 	srcu_read_unlock(&policies_srcu, idx);
+	memview_run_end(&run);
 	return err;
 }
 
@@ -168,58 +179,43 @@ static u32 prot_of(const struct vm_area_struct *vma)
 	return prot;
 }
 
-int __memview_ask_mmap(struct file *file, struct vm_area_struct *vma)
+static int ask_mmap(struct memview_view *view, const struct vm_area_struct *vma)
 {
 	u64 offset = (u64)vma->vm_pgoff << PAGE_SHIFT;
 	u64 size = vma->vm_end - vma->vm_start;
-	struct memview_view *view = file->private_data;
+	int idx = srcu_read_lock(&policies_srcu);
+	int err = ask(view, MEMVIEW_OP_MMAP, mmap, offset, size, prot_of(vma));
+
+	srcu_read_unlock(&policies_srcu, idx);
+	return err;
+}
+
+/*
+ * The mapping comes into being in the core, after this. That waits for nothing
+ * but memory; what the mapping shows is what maps have brought, and are asked
+ * about, until they commit.
+ */
+int __memview_ask_mmap(struct file *file, struct vm_area_struct *vma)
+{
+	struct memview_asked asked = { .view = file->private_data };
 	struct refusal *refusal;
-	int idx, err;
+	int err;
 
 	refusal = kmalloc(sizeof(*refusal), GFP_KERNEL);
 	if (!refusal)
 		return -ENOMEM;
-	idx = srcu_read_lock(&policies_srcu);
-	err = ask(view, MEMVIEW_OP_MMAP, mmap, offset, size, prot_of(vma));
-	srcu_read_unlock(&policies_srcu, idx);
-	if (err)
-		refuse_mmap(refusal, file, err);
-	else
-		kfree(refusal);
-	return err;
-}
-
-/* The tasks whose @unmap_fd programs run. Entries are on their stacks. */
-struct teller {
-	struct list_head list;
-	struct task_struct *task;
-};
-
-static LIST_HEAD(tellers);
-static DEFINE_SPINLOCK(tellers_lock);
-
-/**
- * memview_in_tell_unmap - is the current task told that a span was taken away?
- *
- * If so, it must not take another one away: the programs would call themselves
- * until the stack is used up.
- *
- * Context: Process context.
- */
-bool memview_in_tell_unmap(void)
-{
-	struct teller *teller;
-	bool is = false;
-
-	spin_lock(&tellers_lock);
-	list_for_each_entry(teller, &tellers, list) {
-		if (teller->task == current) {
-			is = true;
+	do {
+		err = memview_asked_begin(&asked);
+		if (err)
 			break;
+		err = ask_mmap(asked.view, vma);
+		if (err) {
+			refuse_mmap(refusal, file, err);
+			return err;
 		}
-	}
-	spin_unlock(&tellers_lock);
-	return is;
+	} while (!memview_asked_holds(&asked));
+	kfree(refusal);
+	return err;
 }
 
 static void tell_unmap(struct memview_view *view, u64 offset, u64 size)
@@ -235,15 +231,11 @@ static void tell_unmap(struct memview_view *view, u64 offset, u64 size)
 
 void __memview_tell_unmap(struct memview_view *view, u64 offset, u64 size)
 {
-	struct teller teller = { .task = current };
+	struct memview_run run;
 
-	spin_lock(&tellers_lock);
-	list_add(&teller.list, &tellers);
-	spin_unlock(&tellers_lock);
+	memview_run_begin(&run, NULL);
 	tell_unmap(view, offset, size);
-	spin_lock(&tellers_lock);
-	list_del(&teller.list);
-	spin_unlock(&tellers_lock);
+	memview_run_end(&run);
 }
 
 /* Under policies_lock: behind those of the same priority. */
@@ -286,11 +278,13 @@ static int policy_reg(void *kdata, struct bpf_link *link)
 		nr_policies++;
 	}
 	mutex_unlock(&policies_lock);
-	if (err)
+	if (err) {
 		kfree(policy);
-	else
-		static_branch_inc(&memview_policies);
-	return err;
+		return err;
+	}
+	static_branch_inc(&memview_policies);
+	memview_policies_changed();
+	return 0;
 }
 
 static void policy_unreg(void *kdata, struct bpf_link *link)
@@ -303,6 +297,7 @@ static void policy_unreg(void *kdata, struct bpf_link *link)
 	nr_policies--;
 	mutex_unlock(&policies_lock);
 	synchronize_srcu(&policies_srcu);
+	memview_policies_changed();
 	static_branch_dec(&memview_policies);
 	kfree(policy);
 }
@@ -346,6 +341,7 @@ static int policy_update(void *kdata, void *old_kdata, struct bpf_link *link)
 		kfree(policy);
 		return -EEXIST;
 	}
+	memview_policies_changed();
 	synchronize_srcu(&policies_srcu);
 	kfree(old);
 	return 0;

@@ -127,14 +127,12 @@ int memview_change(struct memview_view *view, struct memview_piece *pieces,
 	return 0;
 }
 
-/* Put @range, or nothing, in the place of a span. */
-static int replace(struct memview_view *view, pgoff_t first, pgoff_t last,
-		   struct memview_range *range, enum memview_cause cause)
+static int take_away(struct memview_view *view, pgoff_t first, pgoff_t last,
+		     enum memview_cause cause)
 {
 	struct memview_piece piece = {
 		.first = first,
 		.last = last,
-		.range = range,
 	};
 
 	return memview_change(view, &piece, 1, cause);
@@ -262,18 +260,50 @@ struct memview_range *memview_get_range(struct memview_view *view,
 	return range;
 }
 
-static int map_file(struct memview_view *view, struct file *file, pgoff_t first,
-		    pgoff_t last, pgoff_t file_first, u32 flags)
+/* Under view->change_lock, which is given up while the policies are asked again. */
+static int map_range(struct memview_asked *asked, struct file *file,
+		     const struct memview_map_fd_info *info,
+		     struct memview_range *range)
 {
-	struct memview_range *range;
-	int err = -EINVAL;
+	struct memview_view *view = asked->view;
+	struct memview_piece piece = {
+		.first = range->first,
+		.last = range->last,
+		.range = range,
+	};
+	int err;
 
-	range = memview_get_range(view, file, first, last, file_first, flags);
+	for (;;) {
+		/* The view may have shrunk meanwhile. */
+		if (!memview_is_within(view, range->last))
+			return -EINVAL;
+		err = memview_commit(asked, &piece, 1, MEMVIEW_CAUSE_MAP);
+		if (err != -ESTALE)
+			return err;
+		mutex_unlock(&view->change_lock);
+		err = memview_asked_begin(asked) ?:
+			      memview_ask_map_fd(asked, file, info);
+		/* Not killable: the range must be taken back under it. */
+		mutex_lock(&view->change_lock);
+		if (err)
+			return err;
+	}
+}
+
+/* Under view->change_lock. */
+static int map_file(struct memview_asked *asked, struct file *file,
+		    const struct memview_map_fd_info *info)
+{
+	pgoff_t first = info->mem_offset >> PAGE_SHIFT;
+	pgoff_t last = first + (info->size >> PAGE_SHIFT) - 1;
+	struct memview_range *range;
+	int err;
+
+	range = memview_get_range(asked->view, file, first, last,
+				  info->fd_offset >> PAGE_SHIFT, info->flags);
 	if (IS_ERR(range))
 		return PTR_ERR(range);
-	/* The view may have shrunk meanwhile. */
-	if (memview_is_within(view, last))
-		err = replace(view, first, last, range, MEMVIEW_CAUSE_MAP);
+	err = map_range(asked, file, info, range);
 	if (err)
 		memview_drop_ranges(range);
 	return err;
@@ -281,7 +311,7 @@ static int map_file(struct memview_view *view, struct file *file, pgoff_t first,
 
 /**
  * memview_may_map - ask who has a say about it whether a file may be mapped
- * @view: View.
+ * @asked: The request, or the batch that it belongs to, begun.
  * @file: File.
  * @info: The request, checked.
  *
@@ -291,10 +321,10 @@ static int map_file(struct memview_view *view, struct file *file, pgoff_t first,
  * Context: May sleep, for as long as they like. No lock is held.
  * Return: 0, or the errno of the first that refuses.
  */
-int memview_may_map(struct memview_view *view, struct file *file,
+int memview_may_map(struct memview_asked *asked, struct file *file,
 		    const struct memview_map_fd_info *info)
 {
-	return memview_ask_map_fd(view, file, info) ?:
+	return memview_ask_map_fd(asked, file, info) ?:
 		       memview_have_filled(file, info->fd_offset, info->size);
 }
 
@@ -309,7 +339,8 @@ int memview_may_map(struct memview_view *view, struct file *file,
 int memview_view_map(struct memview_view *view,
 		     const struct memview_map_fd_info *info)
 {
-	pgoff_t first, last, file_first = info->fd_offset >> PAGE_SHIFT;
+	struct memview_asked asked = { .view = view };
+	pgoff_t first, last;
 	struct file *file;
 	int err;
 
@@ -319,13 +350,14 @@ int memview_view_map(struct memview_view *view,
 	file = fget(info->fd);
 	if (!file)
 		return -EBADF;
-	err = memview_may_map(view, file, info) ?:
+	err = memview_asked_begin(&asked) ?:
+		      memview_may_map(&asked, file, info) ?:
 		      mutex_lock_killable(&view->change_lock);
 	if (!err) {
-		err = map_file(view, file, first, last, file_first,
-			       info->flags);
+		err = map_file(&asked, file, info);
 		mutex_unlock(&view->change_lock);
 	}
+	memview_asked_end(&asked);
 	trace_memview_map(&view->bpf, file, info, err);
 	fput(file);
 	return err;
@@ -350,7 +382,7 @@ int memview_view_unmap(struct memview_view *view,
 	if (err)
 		return err;
 	err = memview_is_within(view, last) ?
-		      replace(view, first, last, NULL, MEMVIEW_CAUSE_UNMAP) :
+		      take_away(view, first, last, MEMVIEW_CAUSE_UNMAP) :
 		      -EINVAL;
 	mutex_unlock(&view->change_lock);
 	trace_memview_unmap(&view->bpf, info, err);
@@ -379,8 +411,8 @@ int memview_view_resize(struct memview_view *view, loff_t size)
 		return err;
 	old = view->size;
 	if (old && first <= last_page(old))
-		err = replace(view, first, last_page(old), NULL,
-			      MEMVIEW_CAUSE_RESIZE);
+		err = take_away(view, first, last_page(old),
+				MEMVIEW_CAUSE_RESIZE);
 	else
 		memview_count(view, changes);
 	if (!err) {
@@ -401,10 +433,11 @@ static int revoke(struct memview_view *view, pgoff_t first, pgoff_t last)
 {
 	if (view->dead)
 		return -ENOENT;
+	memview_count_revoke(view);
 	if (!view->size || first > last_page(view->size))
 		return 0;
-	return replace(view, first, min(last, last_page(view->size)), NULL,
-		       MEMVIEW_CAUSE_REVOKE);
+	return take_away(view, first, min(last, last_page(view->size)),
+			 MEMVIEW_CAUSE_REVOKE);
 }
 
 /**

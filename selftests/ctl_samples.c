@@ -4,8 +4,10 @@
  * else, as it is configured
  */
 #include "ctl.h"
+#include "revoke_fuse.h"
 
 #include <linux/limits.h>
+#include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/sysmacros.h>
 
@@ -211,6 +213,71 @@ TEST_F(ctl_samples, quota_of_a_batch)
 	EXPECT_EQ(0, view_unmap(control, 0, PAGE));
 	EXPECT_EQ(0, view_map(control, self->memfd, 0, PAGE, 4 * PAGE, MAP_R));
 	close(control);
+}
+
+struct slow_request {
+	int control, fd, err;
+	char *mem; /* of a client that waits for a page of the same file */
+};
+
+static void *read_page(void *arg)
+{
+	struct slow_request *r = arg;
+	uint64_t word;
+
+	probe_read(r->mem, &word);
+	return NULL;
+}
+
+static void *map_slowly(void *arg)
+{
+	struct slow_request *r = arg;
+
+	r->err = view_map(r->control, r->fd, 0, 3 * PAGE, 8 * PAGE, MAP_R);
+	return NULL;
+}
+
+/* A map that waits for a FUSE server, see revoke_slow_map.c, has been let in. */
+TEST_F(ctl_samples, quota_of_requests_in_flight)
+{
+	struct slow_request r = { .control = self->control };
+	pthread_t reader, mapper;
+	struct view_info info;
+	struct slow_fs fs;
+	char path[96];
+	int i;
+
+	if (slow_fs_start(&fs) == -ENODEV)
+		SKIP(return, "FUSE is not in this kernel");
+	ASSERT_EQ(0, view_map(self->control, fs.fd, 0, PAGE, 0, MAP_R));
+	r.mem = view_mmap(self->viewfd, SIZE, PROT_READ, 0);
+	ASSERT_NE(MAP_FAILED, r.mem);
+	fs.shared->direct = 1;
+	snprintf(path, sizeof(path), "%s/file", fs.dir);
+	r.fd = open(path, O_RDWR | O_CLOEXEC);
+	ASSERT_LE(0, r.fd);
+	LOAD("quota --set limit=20K");
+
+	fs.shared->hold = 1;
+	ASSERT_EQ(0, pthread_create(&reader, NULL, read_page, &r));
+	for (i = 0; i < 1000 && !atomic_load(&fs.shared->held); i++)
+		sleep_ms(10);
+	ASSERT_EQ(0, pthread_create(&mapper, NULL, map_slowly, &r));
+	sleep_ms(300);
+	/* One page is there, three are on their way, one is left. */
+	EXPECT_EQ(-EDQUOT, view_map(self->control, self->memfd, 0, 2 * PAGE, 4 * PAGE, MAP_R));
+	EXPECT_EQ(0, view_map(self->control, self->memfd, 0, PAGE, 4 * PAGE, MAP_R));
+	fs.shared->hold = 0;
+	ASSERT_EQ(0, pthread_join(mapper, NULL));
+	ASSERT_EQ(0, pthread_join(reader, NULL));
+	EXPECT_EQ(0, r.err);
+	ASSERT_EQ(0, view_info(self->control, &info));
+	EXPECT_EQ(5 * PAGE, info.bytes);
+	EXPECT_EQ(-EDQUOT, view_map(self->control, self->memfd, 0, PAGE, 6 * PAGE, MAP_R));
+	munmap(r.mem, SIZE);
+	EXPECT_EQ(0, view_unmap(self->control, 0, SIZE));
+	close(r.fd);
+	slow_fs_stop(&fs);
 }
 
 TEST_F(ctl_samples, quota_by_cgroup)

@@ -15,6 +15,7 @@ int answer_no_memfd; /* of map_fd, for a source that is no memfd */
 int answer_at; /* of map_fd, for this place in the view */
 __u64 answer_at_offset;
 __u64 spin_ns; /* map_fd takes its time */
+volatile __u32 hold; /* get_viewfd waits while it is set, for some seconds */
 
 /* Read by the test. */
 __u64 asked[CALL_KINDS];
@@ -23,6 +24,8 @@ __u32 nr_calls;
 char path[256];
 int path_len;
 struct memview_source_info source;
+__u64 growing; /* of the view, as map_fd has last found it */
+volatile __u32 held; /* get_viewfd waits */
 
 static struct policy_call *new_call(__u32 kind, struct memview *view)
 {
@@ -43,6 +46,19 @@ static long spin(__u32 n, void *until)
 	return bpf_ktime_get_ns() >= *(__u64 *)until;
 }
 
+static long wait(__u32 n, void *unused)
+{
+	return !hold;
+}
+
+static void record_growing(struct memview *view)
+{
+	struct memview_info info;
+
+	bpf_memview_get_info(view, &info);
+	growing = info.growing;
+}
+
 SEC("struct_ops.s/map_fd")
 int BPF_PROG(map_fd, struct memview *view, struct file *file,
 	     const struct memview_map_fd_info *info)
@@ -59,6 +75,7 @@ int BPF_PROG(map_fd, struct memview *view, struct file *file,
 		bpf_memview_get_source_info(file, &source);
 		path_len = bpf_memview_source_path(file, path, sizeof(path));
 	}
+	record_growing(view);
 	if (spin_ns) {
 		until = bpf_ktime_get_ns() + spin_ns;
 		bpf_loop(1 << 22, spin, &until, 0);
@@ -79,6 +96,10 @@ SEC("struct_ops.s/get_viewfd")
 int BPF_PROG(get_viewfd, struct memview *view)
 {
 	new_call(CALL_GET_VIEWFD, view);
+	if (hold) {
+		held = 1;
+		bpf_loop(1 << 23, wait, NULL, 0);
+	}
 	return answers[CALL_GET_VIEWFD];
 }
 

@@ -60,6 +60,8 @@
  *              view, or a file system without a page cache.
  * ENOMEM       Out of memory, or of the caller's memory cgroup's.
  * EINTR        A fatal signal arrived first.
+ * EBUSY        While the policies were asked, and asked again, others were
+ *              attached, or the view was revoked, time after time.
  * ENOTTY       Not an ioctl of memview, or the fd is a view fd.
  * EMFILE,      (MEMVIEW_GET_VIEWFD) no room for another file descriptor.
  * ENFILE
