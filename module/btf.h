@@ -23,11 +23,13 @@
 #include <linux/mount.h>
 #include <linux/poll.h>
 #include <linux/pseudo_fs.h>
+#include <linux/rmap.h>
 #include <linux/seq_file.h>
 #include <linux/shmem_fs.h>
 #include <linux/swap.h>
 #include <linux/trace_events.h>
 #include <linux/userfaultfd_k.h>
+#include <linux/utsname.h>
 #include <linux/workqueue.h>
 #include <linux/writeback.h>
 

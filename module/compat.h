@@ -12,10 +12,12 @@
 #include <linux/delay.h>
 #include <linux/fs.h>
 #include <linux/fsnotify.h>
+#include <linux/migrate.h>
 #include <linux/mm.h>
 #include <linux/mm_inline.h>
 #include <linux/rwsem.h>
 #include <linux/smp.h>
+#include <linux/version.h>
 #include <asm/tlbflush.h>
 
 #ifndef CONFIG_MMU
@@ -26,6 +28,29 @@
 #endif
 #ifndef CONFIG_SHMEM
 #error "memview needs a kernel with CONFIG_SHMEM"
+#endif
+
+/*
+ * Views rely on fixes of the core that leave no trace in its headers:
+ *  - 6.12.94: the counter of a split PMD is not read from a folio that is free
+ *    ("mm/huge_memory: update file PMD counter before folio_put()");
+ *  - 6.12.105: userfaultfd takes no VM_SPECIAL VMA, whose markers make a fault
+ *    loop for ever ("userfaultfd: prevent registration of special VMAs");
+ *  - 6.12.115: a zap does not lose the dirty bit of a PMD ("mm/huge_memory:
+ *    transfer the pmd dirty bit to the folio on zap").
+ * 7.3 was released with all three. In which stable release of the kernels between
+ * they are was not looked into: those are refused. So is a kernel to which a
+ * distribution has brought them under an older number. scripts/check-kernel and
+ * memview-dkms.dkms say the same.
+ */
+#define MEMVIEW_IS_SAFE_KERNEL(version)              \
+	(((version) >= KERNEL_VERSION(6, 12, 115) && \
+	  (version) < KERNEL_VERSION(6, 13, 0)) ||   \
+	 (version) >= KERNEL_VERSION(7, 3, 0))
+#define MEMVIEW_SAFE_KERNELS "6.12.115 and later of 6.12, and 7.3 and later,"
+
+#if !MEMVIEW_IS_SAFE_KERNEL(LINUX_VERSION_CODE)
+#error "memview needs Linux 6.12.115 or later of 6.12, or 7.3 or later"
 #endif
 
 /* What waits for tasks that were preempted, synchronize_rcu_tasks(), must do so. */
@@ -105,6 +130,11 @@ static inline int memview_have_filled(struct file *file, loff_t offset,
 #endif
 	return 0;
 }
+
+/* Flags of a VMA have a type of their own where there is a value for none. */
+#ifndef EMPTY_VMA_FLAGS
+#define EMPTY_VMA_FLAGS 0
+#endif
 
 #ifndef MEMVIEW_HAVE_ZAP_VMA_RANGE
 static inline void zap_vma_range(struct vm_area_struct *vma,
@@ -191,5 +221,19 @@ static inline void memview_vma_mark_locked(struct vm_area_struct *vma)
 	vma->vm_lock_seq = vma->vm_mm->mm_lock_seq.sequence;
 #endif
 }
+
+#ifdef CONFIG_DEVICE_MIGRATION
+/*
+ * Have the core unmap a folio as for migration, and map it again. The caller has
+ * a reference. For pages of devices, but it asks nothing of the kind.
+ */
+static inline void memview_unmap_and_remap(struct folio *folio)
+{
+	unsigned long src = 0, dst = 0;
+
+	migrate_device_range(&src, folio_pfn(folio), 1);
+	migrate_device_finalize(&src, &dst, 1);
+}
+#endif
 
 #endif /* _MEMVIEW_COMPAT_H */

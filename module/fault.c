@@ -25,6 +25,7 @@
 #include <linux/mm.h>
 #include <linux/pagemap.h>
 #include <linux/sched/signal.h>
+#include <linux/userfaultfd_k.h>
 #include <linux/writeback.h>
 
 #include "lookup.h"
@@ -377,6 +378,12 @@ static vm_fault_t fault(struct memview_view *view, struct vm_fault *vmf,
 	struct memview_met met;
 	int err;
 
+	/*
+	 * No kernel that is served lets a userfaultfd have such a VMA. Its markers
+	 * in empty PTEs would make a fault come again for ever.
+	 */
+	if (unlikely(userfaultfd_armed(vmf->vma)))
+		return VM_FAULT_SIGBUS;
 	do {
 		ret = fault_cached(view, vmf, state, &met, &written);
 		if (ret)
@@ -480,7 +487,8 @@ vm_fault_t memview_map_pages(struct vm_fault *vmf, pgoff_t first, pgoff_t last)
 	struct memview_met met;
 	vm_fault_t ret;
 
-	if (!memview_has_table(vmf) || memview_is_missing(view, vmf))
+	if (!memview_has_table(vmf) || userfaultfd_armed(vmf->vma) ||
+	    memview_is_missing(view, vmf))
 		return 0;
 	read_lock(&view->layout.lock);
 	ret = memview_look_up(view, vmf, &met);

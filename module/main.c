@@ -206,6 +206,9 @@ static int __init memview_init(void)
 	err = memview_vma_init();
 	if (err)
 		goto exit_watch;
+	err = memview_check_kernel();
+	if (err)
+		goto exit_vma;
 	err = memview_policy_init();
 	if (err)
 		goto exit_vma;

@@ -341,6 +341,9 @@ enum memview_cause {
 int memview_control_open(struct inode *inode, struct file *file);
 void memview_unpin_fs(void);
 
+/* check.c */
+int memview_check_kernel(void);
+
 /* lifetime.c */
 struct memview_view *memview_view_create(struct inode *inode);
 void memview_view_put(struct memview_view *view);

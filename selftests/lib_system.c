@@ -346,7 +346,7 @@ int memview_unload(void)
 	return syscall(SYS_delete_module, "memview", O_NONBLOCK) ? -errno : 0;
 }
 
-int memview_open_module(void)
+int open_built(const char *name)
 {
 	char path[PATH_MAX + 32], *slash;
 	ssize_t n = readlink("/proc/self/exe", path, PATH_MAX - 1);
@@ -361,9 +361,14 @@ int memview_open_module(void)
 			return -ENOENT;
 		*slash = 0;
 	}
-	strcat(path, "/module/memview.ko");
+	strncat(path, name, sizeof(path) - strlen(path) - 1);
 	n = open(path, O_RDONLY | O_CLOEXEC);
 	return n < 0 ? -errno : n;
+}
+
+int memview_open_module(void)
+{
+	return open_built("/module/memview.ko");
 }
 
 int memview_load(int file)

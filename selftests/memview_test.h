@@ -376,6 +376,8 @@ void ready_join(struct ready *ready);
 
 /* Load the kernel module @name if it is not there; 0 or -ENODEV. */
 int load_module(const char *name);
+/* A file of this build, by its path below build/KERNEL/: an fd for reading. */
+int open_built(const char *name);
 /* This module, from the file that lies beside the tests: its fd, ... */
 int memview_open_module(void);
 /* ...and in and out, without waiting for who uses it. */

@@ -52,14 +52,18 @@ static bool read_line(const char *path, char *line, int size)
 
 static void check_kernel(struct findings *f)
 {
-	unsigned int major = 0, minor = 0;
+	unsigned int major = 0, minor = 0, patch = 0;
 	struct utsname name;
+	bool good;
 
 	uname(&name);
-	if (sscanf(name.release, "%u.%u", &major, &minor) != 2)
+	if (sscanf(name.release, "%u.%u.%u", &major, &minor, &patch) < 2)
 		major = 0;
-	find(f, major > 6 || (major == 6 && minor >= 12), "kernel",
-	     name.release, "Boot Linux 6.12 or later.");
+	/* As module/compat.h has it, which says why. */
+	good = (major == 6 && minor == 12 && patch >= 115) ||
+	       (major == 7 && minor >= 3) || major > 7;
+	find(f, good, "kernel", name.release,
+	     "Boot Linux 6.12.115 or later of 6.12, or 7.3 or later: others lack fixes.");
 	find(f, have_btf("vmlinux"), "kernel BTF",
 	     have_btf("vmlinux") ? "/sys/kernel/btf/vmlinux" : "none",
 	     "Boot a kernel that has CONFIG_DEBUG_INFO_BTF=y.");
