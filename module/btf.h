@@ -14,11 +14,11 @@
 #include <linux/backing-dev.h>
 #include <linux/bpf_verifier.h>
 #include <linux/btf_ids.h>
+#include <linux/cdev.h>
 #include <linux/cgroup.h>
 #include <linux/dax.h>
 #include <linux/fs_context.h>
 #include <linux/mempolicy.h>
-#include <linux/miscdevice.h>
 #include <linux/mmu_notifier.h>
 #include <linux/mount.h>
 #include <linux/poll.h>

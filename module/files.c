@@ -101,7 +101,7 @@ static const struct file_operations viewfd_fops = {
 	.show_fdinfo = view_show_fdinfo,
 };
 
-/* Opened by misc_open(), see main.c. */
+/* Opened by the character device code, see device.c. */
 const struct file_operations memview_control_fops = {
 	.owner = THIS_MODULE,
 	.open = memview_control_open,

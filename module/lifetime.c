@@ -150,8 +150,6 @@ void memview_view_put(struct memview_view *view)
 	view->dead = true;
 	memview_drop_ranges(memview_layout_clear(&view->layout));
 	mutex_unlock(&view->change_lock);
-	if (view->device)
-		fput(view->device);
 	memview_unref(view);
 	memview_unpin_fs();
 }

@@ -1,13 +1,12 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * The device node, the pseudo file system, init and exit.
+ * The pseudo file system, what an open of the device node makes, init and exit.
  *
  * ftruncate() wants a regular file, and the device node is none. So each open
- * of the node makes an inode on a pseudo file system of the module, and points
- * the opened file's f_path at it: from then on size, stat and truncation are
- * the inode's. Its f_inode stays the node's, as the character device code
- * wants it at the last close. An O_PATH file keeps that inode: it is put in
- * ->release, and a put is carried out only after the close that did it.
+ * of the node makes an inode on a pseudo file system of the module, and the
+ * opened file becomes one of that inode: its path, its inode and its mapping
+ * are those of the view, which its path pins to the end of __fput(). Nothing
+ * of the node is in use when the open has returned.
  *
  * The file system is mounted while there are views (simple_pin_fs): a lasting
  * mount would be a lasting reference to this module.
@@ -16,7 +15,6 @@
 #include <linux/file.h>
 #include <linux/fs_context.h>
 #include <linux/init.h>
-#include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/mount.h>
 #include <linux/pseudo_fs.h>
@@ -101,28 +99,28 @@ static const struct file_operations transient_fops = {
 	.owner = THIS_MODULE,
 };
 
-/* Let the file's path lead to the inode of its view. */
+/*
+ * Make the file one of the view's inode, in all that the VFS knows of it. From
+ * here on the character device code will not find at the last close what it
+ * has taken at the open.
+ */
 static int repoint(struct file *file, struct memview_view *view,
 		   struct vfsmount *mnt)
 {
 	struct path *path = memview_file_path(file);
 	struct path old = *path;
-	struct file *device, *transient;
+	struct file *transient;
 
-	device = dentry_open(&old, O_PATH, current_cred());
-	if (IS_ERR(device))
-		return PTR_ERR(device);
 	transient = memview_alloc_file(view->inode, mnt, "control",
 				       view->bpf.id, &transient_fops);
-	if (IS_ERR(transient)) {
-		fput(device);
+	if (IS_ERR(transient))
 		return PTR_ERR(transient);
-	}
-	view->device = device;
 	*path = transient->f_path;
 	path_get(path);
-	path_put(&old);
 	fput(transient);
+	file->f_inode = view->inode;
+	file->f_mapping = view->inode->i_mapping;
+	path_put(&old);
 	return 0;
 }
 
@@ -179,16 +177,12 @@ int memview_control_open(struct inode *inode, struct file *file)
 
 	if ((file->f_flags & O_ACCMODE) != O_RDWR)
 		return -EINVAL;
-	err = simple_pin_fs(&view_fs_type, &view_mnt, &view_mnt_count);
-	return err ?: open_view(file, view_mnt);
+	err = simple_pin_fs(&view_fs_type, &view_mnt, &view_mnt_count) ?:
+		      open_view(file, view_mnt);
+	if (!err)
+		memview_device_forget(inode);
+	return err;
 }
-
-static struct miscdevice device = {
-	.minor = MISC_DYNAMIC_MINOR,
-	.name = "memory-view",
-	.fops = &memview_control_fops,
-	.mode = 0660,
-};
 
 static int __init memview_init(void)
 {
@@ -215,7 +209,7 @@ static int __init memview_init(void)
 	err = memview_kfuncs_init();
 	if (err)
 		goto exit_vma;
-	err = misc_register(&device);
+	err = memview_device_init();
 	if (err)
 		goto exit_vma;
 	return 0;
@@ -233,7 +227,7 @@ destroy_cache:
 
 static void __exit memview_exit(void)
 {
-	misc_deregister(&device);
+	memview_device_exit();
 	memview_source_exit();
 	memview_watch_exit();
 	memview_vma_exit();

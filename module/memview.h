@@ -275,8 +275,6 @@ struct memview_stats {
  *	the view. With the last one the memory goes, after a grace period.
  * @inode: Its size is the view's, its mapping has the clients' VMAs. Each open
  *	file's dentry holds it.
- * @device: O_PATH file of the device node that was opened: keeps the inode
- *	that the control file's f_inode still names. See main.c.
  * @change_lock: Serialises changes, from their checks to the end of their
  *	zap: nobody may find a page gone that another's zap has yet to reach.
  * @layout: Ranges.
@@ -303,7 +301,6 @@ struct memview_view {
 	refcount_t users;
 	refcount_t refs;
 	struct inode *inode;
-	struct file *device;
 	struct mutex change_lock;
 	struct memview_layout layout;
 	struct rb_root sources_by_file;
@@ -340,6 +337,11 @@ enum memview_cause {
 /* main.c */
 int memview_control_open(struct inode *inode, struct file *file);
 void memview_unpin_fs(void);
+
+/* device.c */
+int memview_device_init(void);
+void memview_device_exit(void);
+void memview_device_forget(struct inode *inode);
 
 /* check.c */
 int memview_check_kernel(void);
