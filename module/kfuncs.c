@@ -345,14 +345,25 @@ BTF_ID_FLAGS(func, bpf_iter_memview_range_destroy, KF_ITER_DESTROY)
 BTF_KFUNCS_END(all_ids)
 /* clang-format on */
 
+/*
+ * Views have no namespace: a program sees those of the whole machine. A BPF token
+ * is for the user namespace of a container, and not enough for that.
+ */
+static int refuse_tokens(const struct bpf_prog *prog, u32 id)
+{
+	return prog->aux->token ? -EACCES : 0;
+}
+
 static const struct btf_kfunc_id_set look_set = {
 	.owner = THIS_MODULE,
 	.set = &look_ids,
+	.filter = refuse_tokens,
 };
 
 static const struct btf_kfunc_id_set all_set = {
 	.owner = THIS_MODULE,
 	.set = &all_ids,
+	.filter = refuse_tokens,
 };
 
 /**

@@ -260,11 +260,23 @@ static struct policy *find(const void *ops)
 	return NULL;
 }
 
+/*
+ * A policy decides for the whole machine. A map of it may have been made by a BPF
+ * token of a container, even one that has no programs.
+ */
+static bool may_attach(void)
+{
+	return bpf_capable();
+}
+
 static int policy_reg(void *kdata, struct bpf_link *link)
 {
-	struct policy *policy = kzalloc(sizeof(*policy), GFP_KERNEL_ACCOUNT);
+	struct policy *policy;
 	int err = 0;
 
+	if (!may_attach())
+		return -EPERM;
+	policy = kzalloc(sizeof(*policy), GFP_KERNEL_ACCOUNT);
 	if (!policy)
 		return -ENOMEM;
 	policy->ops = kdata;
@@ -325,9 +337,11 @@ static void replace(struct policy *old, struct policy *new)
  */
 static int policy_update(void *kdata, void *old_kdata, struct bpf_link *link)
 {
-	struct policy *policy = kzalloc(sizeof(*policy), GFP_KERNEL_ACCOUNT);
-	struct policy *old = NULL;
+	struct policy *policy, *old = NULL;
 
+	if (!may_attach())
+		return -EPERM;
+	policy = kzalloc(sizeof(*policy), GFP_KERNEL_ACCOUNT);
 	if (!policy)
 		return -ENOMEM;
 	policy->ops = kdata;
@@ -406,6 +420,8 @@ static int policy_init(struct btf *btf)
 }
 
 /*
+ * No program by a BPF token, which is for a container: see may_attach().
+ *
  * All programs may sleep but @mmap: it runs under the client's mmap_lock, and a
  * program that may sleep may read the client's memory, whose fault needs it.
  */
@@ -413,6 +429,8 @@ static int policy_check_member(const struct btf_type *t,
 			       const struct btf_member *member,
 			       const struct bpf_prog *prog)
 {
+	if (prog->aux->token)
+		return -EACCES;
 	if (__btf_member_bit_offset(t, member) / 8 ==
 	    offsetof(struct memview_policy_ops, mmap))
 		return prog->sleepable ? -EINVAL : 0;
