@@ -202,9 +202,8 @@ struct memview_layout {
  * @work: Closes the files, where that may wait...
  * @closing: ...for the others on the same file system; or behind the first...
  * @behind: ...of which these are.
- * @notifier: Calls back when the file's pages are to be unmapped.
- * @mm: What @vma belongs to: an mm without a page table. Last member, its
- *	CPU mask follows.
+ * @mm: What @vma belongs to: an mm without a page table, by which the notifier
+ *	of all watches finds this. Last member, its CPU mask follows.
  */
 struct memview_source {
 	struct memview_view *view;
@@ -224,7 +223,6 @@ struct memview_source {
 	struct work_struct work;
 	struct list_head closing;
 	struct list_head behind;
-	struct mmu_interval_notifier notifier;
 	struct mm_struct mm;
 };
 
@@ -456,7 +454,7 @@ int memview_watch_init(void);
 void memview_watch_exit(void);
 size_t memview_watch_size(void);
 void memview_watch_prepare(struct memview_source *source);
-int memview_watch_start(struct memview_source *source);
+void memview_watch_start(struct memview_source *source);
 void memview_watch_stop(struct memview_source *source);
 void memview_watch_settle(struct memview_source *source);
 void memview_watch_add(struct memview_source *source,

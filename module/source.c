@@ -352,14 +352,12 @@ static void discard(struct memview_source *source)
  * Without a range it stays the view's until memview_source_detach_unused().
  *
  * Context: May sleep.
- * Return: It, or the same file's that came first, with a reference for a range;
- *	or an ERR_PTR().
+ * Return: It, or the same file's that came first, with a reference for a range.
  */
 struct memview_source *memview_source_adopt(struct memview_source *source)
 {
 	struct memview_view *view = source->view;
 	struct memview_source *twin;
-	int err;
 
 	lockdep_assert_held(&view->change_lock);
 	twin = find_twin(view, source);
@@ -368,11 +366,7 @@ struct memview_source *memview_source_adopt(struct memview_source *source)
 		refcount_inc(&twin->refs);
 		return twin;
 	}
-	err = memview_watch_start(source);
-	if (err) {
-		discard(source);
-		return ERR_PTR(err);
-	}
+	memview_watch_start(source);
 	add_source(view, source);
 	refcount_inc(&source->refs);
 	return source;

@@ -18,6 +18,11 @@
  * Each source has an mm of its own, so a notification concerns one source
  * only. The core reaches it through the i_mmap tree alone and under that
  * tree's lock: once the watch is unlinked, nobody uses the mm any more.
+ *
+ * To register a notifier makes the core allocate what it knows of an mm's
+ * notifiers, not charged to anybody, and take all locks of that mm. So one
+ * notifier is registered, with one mm, when the module is loaded, and all watches'
+ * mms share what the core knows of it.
  */
 #include <linux/gfp.h>
 #include <linux/interval_tree_generic.h>
@@ -32,6 +37,9 @@
 /* The top of every watch's page table; nothing is ever put into it. */
 static pgd_t *empty_pgd;
 
+/* What the notifier is registered with. It has no VMA, and is never notified. */
+static struct mm_struct *registered_mm;
+
 static inline unsigned long range_start(struct memview_range *range)
 {
 	return range->file_first;
@@ -44,43 +52,6 @@ static inline unsigned long range_last(struct memview_range *range)
 
 INTERVAL_TREE_DEFINE(struct memview_range, rb, unsigned long, subtree_last,
 		     range_start, range_last, static, ranges)
-
-/**
- * memview_watch_init - have what all watches share
- *
- * Context: May sleep.
- * Return: 0 or -ENOMEM.
- */
-int memview_watch_init(void)
-{
-	/* Two pages, as page table isolation has them. */
-	empty_pgd = (pgd_t *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, 1);
-	return empty_pgd ? 0 : -ENOMEM;
-}
-
-/**
- * memview_watch_exit - undo memview_watch_init(), when no source is left
- *
- * Context: Any.
- */
-void memview_watch_exit(void)
-{
-	free_pages((unsigned long)empty_pgd, 1);
-}
-
-/**
- * memview_watch_size - how much memory a source takes
- *
- * Its mm ends in a mask of the CPUs that use it.
- *
- * Context: Any.
- * Return: Bytes.
- */
-size_t memview_watch_size(void)
-{
-	return offsetof(struct memview_source, mm) + sizeof(struct mm_struct) +
-	       cpumask_size();
-}
 
 static enum memview_cause cause_of(const struct mmu_notifier_range *mnr)
 {
@@ -177,19 +148,18 @@ static void zap_ranges(struct memview_source *source, pgoff_t first,
  * Called under the i_mmap lock of the source's file, often from reclaim:
  * takes nothing above source->ranges_lock and does not allocate.
  */
-static bool invalidate(struct mmu_interval_notifier *notifier,
-		       const struct mmu_notifier_range *mnr, unsigned long seq)
+static int invalidate(struct mmu_notifier *notifier,
+		      const struct mmu_notifier_range *mnr)
 {
 	struct memview_source *source =
-		container_of(notifier, struct memview_source, notifier);
+		container_of(mnr->mm, struct memview_source, mm);
 	pgoff_t first = mnr->start >> PAGE_SHIFT;
 	pgoff_t last = (mnr->end - 1) >> PAGE_SHIFT;
 	enum memview_cause cause = cause_of(mnr);
 
 	if (!mmu_notifier_range_blockable(mnr))
-		return false;
+		return -EAGAIN;
 	i_mmap_assert_locked(source->vma.vm_file->f_mapping);
-	mmu_interval_set_seq(notifier, seq);
 	memview_count(source->view, invalidates);
 	trace_memview_invalidate(&source->view->bpf,
 				 file_inode(source->vma.vm_file), first, last,
@@ -198,12 +168,14 @@ static bool invalidate(struct mmu_interval_notifier *notifier,
 	down_read(&source->ranges_lock);
 	zap_ranges(source, first, last, cause);
 	up_read(&source->ranges_lock);
-	return true;
+	return 0;
 }
 
-static const struct mmu_interval_notifier_ops notifier_ops = {
-	.invalidate = invalidate,
+static const struct mmu_notifier_ops notifier_ops = {
+	.invalidate_range_start = invalidate,
 };
+
+static struct mmu_notifier notifier = { .ops = &notifier_ops };
 
 static void prepare_mm(struct mm_struct *mm)
 {
@@ -220,6 +192,62 @@ static void prepare_mm(struct mm_struct *mm)
 	INIT_LIST_HEAD(&mm->mmlist);
 }
 
+/* Ends in a mask of the CPUs that use it. */
+static size_t mm_size(void)
+{
+	return sizeof(struct mm_struct) + cpumask_size();
+}
+
+/**
+ * memview_watch_init - have what all watches share
+ *
+ * Context: May sleep.
+ * Return: 0 or -ENOMEM.
+ */
+int memview_watch_init(void)
+{
+	int err = -ENOMEM;
+
+	/* Two pages, as page table isolation has them. */
+	empty_pgd = (pgd_t *)__get_free_pages(GFP_KERNEL | __GFP_ZERO, 1);
+	registered_mm = kzalloc(mm_size(), GFP_KERNEL);
+	if (!empty_pgd || !registered_mm)
+		goto free;
+	prepare_mm(registered_mm);
+	err = mmu_notifier_register(&notifier, registered_mm);
+	if (!err)
+		return 0;
+free:
+	kfree(registered_mm);
+	free_pages((unsigned long)empty_pgd, 1);
+	return err;
+}
+
+/**
+ * memview_watch_exit - undo memview_watch_init(), when no source is left
+ *
+ * Context: May sleep.
+ */
+void memview_watch_exit(void)
+{
+	mmu_notifier_unregister(&notifier, registered_mm);
+	/* The core frees this with the mm, and this mm is ours. */
+	kfree(registered_mm->notifier_subscriptions);
+	kfree(registered_mm);
+	free_pages((unsigned long)empty_pgd, 1);
+}
+
+/**
+ * memview_watch_size - how much memory a source takes
+ *
+ * Context: Any.
+ * Return: Bytes.
+ */
+size_t memview_watch_size(void)
+{
+	return offsetof(struct memview_source, mm) + mm_size();
+}
+
 /**
  * memview_watch_prepare - set up what a watch needs, all zeroes before
  * @source: Source whose VMA has not been filled in yet.
@@ -231,6 +259,8 @@ void memview_watch_prepare(struct memview_source *source)
 	init_rwsem(&source->ranges_lock);
 	source->ranges = RB_ROOT_CACHED;
 	prepare_mm(&source->mm);
+	source->mm.notifier_subscriptions =
+		registered_mm->notifier_subscriptions;
 }
 
 /**
@@ -238,29 +268,17 @@ void memview_watch_prepare(struct memview_source *source)
  * @source: Source; its VMA is as ->mmap left it.
  *
  * Context: May sleep. Takes the i_mmap lock of the source's file.
- * Return: 0 or -ENOMEM.
  */
-int memview_watch_start(struct memview_source *source)
+void memview_watch_start(struct memview_source *source)
 {
 	struct vm_area_struct *vma = &source->vma;
 	struct address_space *mapping = vma->vm_file->f_mapping;
-	int err;
 
-	err = mmu_interval_notifier_insert(&source->notifier, &source->mm,
-					   vma->vm_start,
-					   vma->vm_end - vma->vm_start,
-					   &notifier_ops);
-	if (err) {
-		kfree(source->mm.notifier_subscriptions);
-		source->mm.notifier_subscriptions = NULL;
-		return err;
-	}
 	/* Nobody looks for accessed bits where no PTEs are. */
 	vm_flags_init(vma, vma->vm_flags | VM_RAND_READ);
 	i_mmap_lock_write(mapping);
 	vma_tree_insert(vma, &mapping->i_mmap);
 	i_mmap_unlock_write(mapping);
-	return 0;
 }
 
 /**
@@ -277,10 +295,6 @@ void memview_watch_stop(struct memview_source *source)
 	i_mmap_lock_write(mapping);
 	vma_tree_remove(vma, &mapping->i_mmap);
 	i_mmap_unlock_write(mapping);
-	mmu_interval_notifier_remove(&source->notifier);
-	/* The core frees this with the mm, and this mm is ours. */
-	kfree(source->mm.notifier_subscriptions);
-	source->mm.notifier_subscriptions = NULL;
 }
 
 /**
