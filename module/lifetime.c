@@ -55,8 +55,7 @@ struct memview_view *memview_view_create(struct inode *inode)
 	refcount_set(&view->refs, 1);
 	mutex_init(&view->change_lock);
 	memview_layout_init(&view->layout);
-	view->sources_by_file = RB_ROOT;
-	view->sources_by_cache = RB_ROOT;
+	view->sources = RB_ROOT;
 	view->clients = RB_ROOT;
 	INIT_LIST_HEAD(&view->client_list);
 	spin_lock_init(&view->clients_lock);

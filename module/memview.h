@@ -181,8 +181,7 @@ struct memview_layout {
 /**
  * struct memview_source - a file that backs ranges of one view
  * @view: Whose source this is; valid while among its sources.
- * @by_file: In view->sources_by_file, by @user_file.
- * @by_cache: In view->sources_by_cache, by the page cache and who opened it.
+ * @by_file: In view->sources, by @user_file.
  * @refs: One of the view's, one per range.
  * @nr_ranges: Ranges in the layout, or about to be, under view->change_lock.
  * @user_file: What the controller gave; a reference is owned.
@@ -208,7 +207,6 @@ struct memview_layout {
 struct memview_source {
 	struct memview_view *view;
 	struct rb_node by_file;
-	struct rb_node by_cache;
 	refcount_t refs;
 	unsigned long nr_ranges;
 	struct file *user_file;
@@ -276,8 +274,7 @@ struct memview_stats {
  * @change_lock: Serialises changes, from their checks to the end of their
  *	zap: nobody may find a page gone that another's zap has yet to reach.
  * @layout: Ranges.
- * @sources_by_file: The files behind them, as given. Under @change_lock.
- * @sources_by_cache: The same, by what their pages are in. Likewise.
+ * @sources: The files behind them, as given. Under @change_lock.
  * @size: Bytes; the inode's size is the same. Under @change_lock.
  * @flags: Of enum memview_flags.
  * @dead: Set under @change_lock: no change may come any more.
@@ -301,8 +298,7 @@ struct memview_view {
 	struct inode *inode;
 	struct mutex change_lock;
 	struct memview_layout layout;
-	struct rb_root sources_by_file;
-	struct rb_root sources_by_cache;
+	struct rb_root sources;
 	loff_t size;
 	u32 flags;
 	bool dead;

@@ -6,8 +6,13 @@
  * VMA that is in no process, and leaves there the file that really has the
  * pages (of overlayfs the file below) and the vm_ops that bring them.
  *
- * Ranges that may be written have a source of their own: its existence keeps
- * F_SEAL_WRITE away, as a shared writable mapping does.
+ * Each open file is a source of its own, as each mmap() keeps its own: with the
+ * file go its locks, its lease, and its right to write, which keeps others from
+ * executing the file or making its mount read-only. So nothing of one open file
+ * may depend on the ranges of another.
+ *
+ * Ranges that may be written have a source of their own, too: its existence
+ * keeps F_SEAL_WRITE away, as a shared writable mapping does.
  */
 #include <linux/backing-dev.h>
 #include <linux/dax.h>
@@ -215,7 +220,7 @@ static void release_writable(struct memview_source *source)
 		mapping_unmap_writable(source->user_file->f_mapping);
 }
 
-/* ---- The sources of a view: twice in order, for there may be many ---- */
+/* ---- The sources of a view: in order, for there may be many ---- */
 
 static int compare(const void *a, const void *b)
 {
@@ -249,62 +254,13 @@ static int compare_file(struct rb_node *node, const struct rb_node *other)
 	return compare_given(&given, other);
 }
 
-/*
- * Two opens of one file are one source, if the same page cache serves both
- * and the same credentials opened them.
- */
-static int compare_source(const void *key, const struct rb_node *node)
-{
-	const struct memview_source *a = key;
-	const struct memview_source *b =
-		rb_entry(node, struct memview_source, by_cache);
-
-	return compare(a->vma.vm_file->f_mapping, b->vma.vm_file->f_mapping) ?:
-		       compare(a->user_file->f_op, b->user_file->f_op)	     ?:
-		       compare(a->user_file->f_cred, b->user_file->f_cred)   ?:
-		       (int)a->writable - b->writable;
-}
-
-static int compare_cache(struct rb_node *node, const struct rb_node *other)
-{
-	return compare_source(rb_entry(node, struct memview_source, by_cache),
-			      other);
-}
-
 static struct memview_source *find_file(struct memview_view *view,
 					const struct file *file, bool writable)
 {
 	const struct given given = { file, writable };
-	struct rb_node *node =
-		rb_find(&given, &view->sources_by_file, compare_given);
+	struct rb_node *node = rb_find(&given, &view->sources, compare_given);
 
 	return node ? rb_entry(node, struct memview_source, by_file) : NULL;
-}
-
-/* Another thread may have brought the same file, or another open of it. */
-static struct memview_source *find_twin(struct memview_view *view,
-					const struct memview_source *new)
-{
-	struct memview_source *source;
-	struct rb_node *node;
-
-	source = find_file(view, new->user_file, new->writable);
-	if (source)
-		return source;
-	node = rb_find(new, &view->sources_by_cache, compare_source);
-	return node ? rb_entry(node, struct memview_source, by_cache) : NULL;
-}
-
-static void add_source(struct memview_view *view, struct memview_source *source)
-{
-	rb_find_add(&source->by_file, &view->sources_by_file, compare_file);
-	rb_find_add(&source->by_cache, &view->sources_by_cache, compare_cache);
-}
-
-static void del_source(struct memview_view *view, struct memview_source *source)
-{
-	rb_erase(&source->by_file, &view->sources_by_file);
-	rb_erase(&source->by_cache, &view->sources_by_cache);
 }
 
 /**
@@ -360,14 +316,15 @@ struct memview_source *memview_source_adopt(struct memview_source *source)
 	struct memview_source *twin;
 
 	lockdep_assert_held(&view->change_lock);
-	twin = find_twin(view, source);
+	/* Another thread may have brought the same file. */
+	twin = find_file(view, source->user_file, source->writable);
 	if (twin) {
 		discard(source);
 		refcount_inc(&twin->refs);
 		return twin;
 	}
 	memview_watch_start(source);
-	add_source(view, source);
+	rb_find_add(&source->by_file, &view->sources, compare_file);
 	refcount_inc(&source->refs);
 	return source;
 }
@@ -416,8 +373,7 @@ void memview_source_detach_unused(struct memview_source *source)
 {
 	if (source->nr_ranges)
 		return;
-	del_source(source->view, source);
+	rb_erase(&source->by_file, &source->view->sources);
 	memview_watch_stop(source);
-	release_writable(source);
-	memview_source_put(source);
+	discard(source);
 }

@@ -7,6 +7,7 @@
  */
 #include "memview_test.h"
 
+#include <sys/file.h>
 #include <sys/mount.h>
 
 #define PAGES	32
@@ -152,6 +153,43 @@ TEST_F(sources, two_openings)
 	EXPECT_EQ(SIGSEGV, probe_write(self->mem + PAGE, 1));
 	ASSERT_EQ(0, view_unmap(self->control, PAGE, PAGE));
 	ASSERT_EQ(0, probe_write(self->mem, 4712));
+}
+
+/*
+ * Each open file is kept for its own ranges, no longer and no less: its lock, and
+ * its right to write.
+ */
+TEST_F(sources, each_opening_is_kept)
+{
+	int first = source_reopen(&self->src, O_RDWR), second = source_reopen(&self->src, O_RDWR);
+	int other = source_reopen(&self->src, O_RDWR);
+
+	ASSERT_EQ(0, flock(second, LOCK_EX));
+	ASSERT_EQ(0, view_map(self->control, first, 0, PAGE, 0, MAP_RW));
+	ASSERT_EQ(0, view_map(self->control, second, 0, PAGE, PAGE, MAP_RW));
+	close(first);
+	close(second);
+	EXPECT_EQ(-1, flock(other, LOCK_EX | LOCK_NB)) TH_LOG("the second is closed");
+	ASSERT_EQ(0, view_unmap(self->control, 0, PAGE));
+	EXPECT_EQ(-1, flock(other, LOCK_EX | LOCK_NB));
+	ASSERT_EQ(0, view_unmap(self->control, PAGE, PAGE));
+	EXPECT_EQ(0, flock(other, LOCK_EX | LOCK_NB)) TH_LOG("the second is still open");
+}
+
+/* The first, open for writing, must not stay for the read-only ranges of the second. */
+TEST_F(sources, no_opening_is_kept_for_another)
+{
+	int first = source_reopen(&self->src, O_RDWR), second = source_reopen(&self->src, O_RDONLY);
+	int other = source_reopen(&self->src, O_RDONLY);
+
+	ASSERT_EQ(0, view_unmap(self->control, 0, SIZE));
+	ASSERT_EQ(0, flock(first, LOCK_EX));
+	ASSERT_EQ(0, view_map(self->control, first, 0, PAGE, 0, MAP_R));
+	ASSERT_EQ(0, view_map(self->control, second, 0, PAGE, PAGE, MAP_R));
+	close(first);
+	close(second);
+	ASSERT_EQ(0, view_unmap(self->control, 0, PAGE));
+	EXPECT_EQ(0, flock(other, LOCK_EX | LOCK_NB)) TH_LOG("the first is still open");
 }
 
 /* Code that lies in the file runs. */
