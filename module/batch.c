@@ -339,13 +339,15 @@ static void tell(struct batch *b, int err)
 static int run(struct batch *b)
 {
 	int err = ask_all(b, false) ?: mutex_lock_killable(&b->view->change_lock);
+	LIST_HEAD(gone);
 
 	if (!err) {
 		err = change(b);
-		mutex_unlock(&b->view->change_lock);
+		memview_end_change(b->view, &gone);
 	}
 	memview_asked_end(&b->asked);
 	tell(b, err);
+	memview_let_go(&gone, true);
 	return err;
 }
 

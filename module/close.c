@@ -2,23 +2,51 @@
 /*
  * Letting go of the files of a source.
  *
- * A ->close may wait for whoever serves the file: FUSE writes back in it. No
- * change waits for that, nor a fault. And of each file system one source is
- * closed at a time, the others wait behind it: so that one server cannot keep all
- * workers of the queue from the files of the others.
+ * A change detaches a source under the view's change_lock, and closes its files
+ * after that lock. Two ways lead there.
+ *
+ * A file in memory or on a disk is put at once, as munmap() does: its last
+ * reference goes on the task's way back to user space.
+ *
+ * Closing any other file may wait for a server: FUSE writes back in ->close, NFS
+ * and CIFS tell their server in ->release, and a server may never answer. A worker
+ * closes those. The task waits for the worker, but a fatal signal or
+ * memview_close_timeout ends that wait. Per file system, one worker closes one
+ * source at a time and the others queue behind it, so one server cannot keep all
+ * workers from the files of other servers.
  */
+#include <linux/backing-dev.h>
+#include <linux/completion.h>
 #include <linux/file.h>
 #include <linux/fs.h>
+#include <linux/jiffies.h>
 #include <linux/list.h>
+#include <linux/sched.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
 #include "memview.h"
 
+unsigned int memview_close_timeout = 1000;
+
 static struct workqueue_struct *close_queue;
-static LIST_HEAD(closing); /* the one of each file system */
-static DEFINE_SPINLOCK(closing_lock); /* of these, and of those behind them */
+static LIST_HEAD(closing); /* the one that is being closed, per file system */
+static DEFINE_SPINLOCK(closing_lock); /* guards all of this file's lists */
+
+/**
+ * struct memview_closer - a task that waits for files to be closed
+ * @sources: Those that it waits for.
+ * @pending: How many they are, and one more until the task begins to wait.
+ * @done: Completed when @pending reaches 0.
+ *
+ * All under closing_lock.
+ */
+struct memview_closer {
+	struct list_head sources;
+	unsigned int pending;
+	struct completion done;
+};
 
 /**
  * memview_source_init - have the queue that closes files
@@ -42,17 +70,28 @@ void memview_source_exit(void)
 	destroy_workqueue(close_queue);
 }
 
-static void close_files(struct memview_source *source)
+/* Does closing the file need nobody's answer but a disk's? */
+static bool is_local(struct file *file)
 {
-	fput(source->vma.vm_file);
-	fput(source->user_file);
-	kfree(source);
+	return !file->f_op->flush &&
+	       ((file_inode(file)->i_sb->s_type->fs_flags & FS_REQUIRES_DEV) ||
+		!mapping_can_writeback(file->f_mapping));
 }
 
-static const struct super_block *sb_of(const struct memview_source *source)
+/**
+ * memview_is_local - can the files of a source be closed without a server?
+ * @source: Source; its VMA is as ->mmap left it.
+ *
+ * Context: Any.
+ */
+bool memview_is_local(const struct memview_source *source)
 {
-	return file_inode(source->vma.vm_file)->i_sb;
+	return !source->vma.vm_ops->close && is_local(source->user_file) &&
+	       (source->vma.vm_file == source->user_file ||
+		is_local(source->vma.vm_file));
 }
+
+/* ---- By a worker ---- */
 
 /* Under closing_lock. */
 static struct memview_source *find_closing(const struct super_block *sb)
@@ -60,9 +99,38 @@ static struct memview_source *find_closing(const struct super_block *sb)
 	struct memview_source *source;
 
 	list_for_each_entry(source, &closing, closing)
-		if (sb_of(source) == sb)
+		if (source->sb == sb)
 			return source;
 	return NULL;
+}
+
+/* The next one behind takes the place of @source. Under closing_lock. */
+static struct memview_source *succeed(struct memview_source *source)
+{
+	struct memview_source *next = list_first_entry_or_null(
+		&source->behind, struct memview_source, closing);
+
+	if (!next) {
+		list_del(&source->closing);
+		return NULL;
+	}
+	list_del(&next->closing);
+	list_splice(&source->behind, &next->behind);
+	list_replace(&source->closing, &next->closing);
+	next->since = jiffies;
+	return next;
+}
+
+/* Under closing_lock. */
+static void tell_closer(struct memview_source *source)
+{
+	struct memview_closer *closer = source->closer;
+
+	if (!closer)
+		return;
+	list_del(&source->awaited);
+	if (!--closer->pending)
+		complete(&closer->done);
 }
 
 static void close_slowly(struct work_struct *work)
@@ -71,45 +139,155 @@ static void close_slowly(struct work_struct *work)
 		container_of(work, struct memview_source, work);
 	struct memview_source *next;
 
-	source->vma.vm_ops->close(&source->vma);
+	if (source->vma.vm_ops->close)
+		source->vma.vm_ops->close(&source->vma);
+	/* fput() of a worker would leave them to another, a tick later. */
+	__fput_sync(source->vma.vm_file);
+	__fput_sync(source->user_file);
 	spin_lock(&closing_lock);
-	next = list_first_entry_or_null(&source->behind, struct memview_source,
-					closing);
-	if (next) {
-		list_del(&next->closing);
-		list_splice(&source->behind, &next->behind);
-		list_replace(&source->closing, &next->closing);
-	} else {
-		list_del(&source->closing);
-	}
+	next = succeed(source);
+	tell_closer(source);
 	spin_unlock(&closing_lock);
 	if (next)
 		queue_work(close_queue, &next->work);
-	close_files(source);
+	kfree(source);
+}
+
+static unsigned long timeout(void)
+{
+	return msecs_to_jiffies(READ_ONCE(memview_close_timeout));
+}
+
+/* A server that has been silent for so long is not waited for. */
+static bool is_silent(const struct memview_source *first)
+{
+	return first && time_after_eq(jiffies, first->since + timeout());
+}
+
+/* @closer: who waits; NULL: nobody. */
+static void close_by_worker(struct memview_source *source,
+			    struct memview_closer *closer)
+{
+	struct memview_source *first;
+
+	INIT_WORK(&source->work, close_slowly);
+	INIT_LIST_HEAD(&source->behind);
+	/* A key: it may be freed, and another one have its address. */
+	source->sb = file_inode(source->vma.vm_file)->i_sb;
+	source->since = jiffies;
+	spin_lock(&closing_lock);
+	first = find_closing(source->sb);
+	list_add_tail(&source->closing, first ? &first->behind : &closing);
+	source->closer = is_silent(first) ? NULL : closer;
+	if (source->closer) {
+		list_add_tail(&source->awaited, &closer->sources);
+		closer->pending++;
+	}
+	spin_unlock(&closing_lock);
+	if (!first)
+		queue_work(close_queue, &source->work);
+}
+
+/* Those that are not closed by now no longer know of the closer. */
+static void give_up(struct memview_closer *closer)
+{
+	struct memview_source *source, *next;
+
+	spin_lock(&closing_lock);
+	list_for_each_entry_safe(source, next, &closer->sources, awaited) {
+		list_del(&source->awaited);
+		source->closer = NULL;
+	}
+	spin_unlock(&closing_lock);
+}
+
+static void await(struct memview_closer *closer)
+{
+	spin_lock(&closing_lock);
+	if (!--closer->pending)
+		complete(&closer->done);
+	spin_unlock(&closing_lock);
+	if (wait_for_completion_killable_timeout(&closer->done, timeout()) <= 0)
+		give_up(closer);
+}
+
+/* ---- By the task ---- */
+
+static void close_local(struct memview_source *source)
+{
+	fput(source->vma.vm_file);
+	fput(source->user_file);
+	kfree(source);
+}
+
+/*
+ * The last fput() of a kernel thread takes a tick, and that of a BPF program waits
+ * for the end of a system call that may sleep for hours. A worker takes neither.
+ */
+static bool may_close(const struct memview_source *source, bool user)
+{
+	return source->local && user;
+}
+
+static bool is_user(void)
+{
+	return !(current->flags & PF_KTHREAD);
 }
 
 /**
  * memview_source_put - give a reference back
  * @source: With the last one its files are closed. It is unlinked already.
  *
- * Context: May sleep.
+ * Context: May sleep, but waits for no server.
  */
 void memview_source_put(struct memview_source *source)
 {
-	struct memview_source *first;
-
 	if (!refcount_dec_and_test(&source->refs))
 		return;
-	if (!source->vma.vm_ops->close) {
-		close_files(source);
-		return;
+	if (may_close(source, is_user()))
+		close_local(source);
+	else
+		close_by_worker(source, NULL);
+}
+
+static void let_go(struct list_head *gone, bool wait)
+{
+	struct memview_closer closer = {
+		.sources = LIST_HEAD_INIT(closer.sources),
+		.pending = 1,
+		.done = COMPLETION_INITIALIZER_ONSTACK(closer.done),
+	};
+	struct memview_source *source, *next;
+
+	list_for_each_entry_safe(source, next, gone, closing) {
+		list_del(&source->closing);
+		cond_resched();
+		if (!refcount_dec_and_test(&source->refs))
+			continue;
+		if (may_close(source, wait))
+			close_local(source);
+		else
+			close_by_worker(source, wait ? &closer : NULL);
 	}
-	INIT_WORK(&source->work, close_slowly);
-	INIT_LIST_HEAD(&source->behind);
-	spin_lock(&closing_lock);
-	first = find_closing(sb_of(source));
-	list_add_tail(&source->closing, first ? &first->behind : &closing);
-	spin_unlock(&closing_lock);
-	if (!first)
-		queue_work(close_queue, &source->work);
+	/* Only this task adds to it. */
+	if (READ_ONCE(closer.pending) > 1)
+		await(&closer);
+}
+
+/**
+ * memview_let_go - close the files of sources that a change has detached
+ * @gone: From memview_end_change().
+ * @wait: The task is about to return to user space from a request of its own, and
+ *	can wait for servers: for memview_close_timeout, in all, or until it is
+ *	killed.
+ *
+ * A file that a fault in flight still uses is closed when the fault is done, and
+ * is not waited for: nor does munmap() wait for a fault that waits for storage.
+ *
+ * Context: May sleep. No lock may be held that a server could need.
+ */
+void memview_let_go(struct list_head *gone, bool wait)
+{
+	if (!list_empty(gone))
+		let_go(gone, wait && is_user());
 }

@@ -234,7 +234,8 @@ __bpf_kfunc int bpf_memview_source_path(struct file *file, char *buf,
  * @offset: Bytes, a multiple of the page size.
  * @size: Bytes, likewise. Both 0: the whole view.
  *
- * As MEMVIEW_UNMAP_FD does, but from outside: the controller is not asked.
+ * As MEMVIEW_UNMAP_FD does, but from outside: the controller is not asked. Files
+ * are closed by a worker, which begins at once; this does not wait for it.
  *
  * Context: May sleep.
  * Return: 0; -EDEADLK in a policy's @unmap_fd, which it would tell again;

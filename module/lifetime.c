@@ -56,6 +56,7 @@ struct memview_view *memview_view_create(struct inode *inode)
 	mutex_init(&view->change_lock);
 	memview_layout_init(&view->layout);
 	view->sources = RB_ROOT;
+	INIT_LIST_HEAD(&view->gone);
 	view->clients = RB_ROOT;
 	INIT_LIST_HEAD(&view->client_list);
 	spin_lock_init(&view->clients_lock);
@@ -91,7 +92,7 @@ int memview_view_set_flags(struct memview_view *view,
 }
 
 /* Unlike a change this can neither fail nor be killed. */
-static u64 take_all(struct memview_view *view)
+static u64 take_all(struct memview_view *view, struct list_head *gone)
 {
 	u64 size = 0;
 
@@ -107,7 +108,7 @@ static u64 take_all(struct memview_view *view)
 		memview_drop_ranges(dead);
 		memview_count(view, changes);
 	}
-	mutex_unlock(&view->change_lock);
+	memview_end_change(view, gone);
 	return size;
 }
 
@@ -122,15 +123,17 @@ static u64 take_all(struct memview_view *view)
  */
 void memview_view_end_control(struct memview_view *view)
 {
+	LIST_HEAD(gone);
 	u64 size;
 
 	if (!(view->flags & MEMVIEW_REVOKE_ON_CLOSE))
 		return;
-	size = take_all(view);
+	size = take_all(view, &gone);
 	if (!size)
 		return;
 	trace_memview_revoke(&view->bpf, 0, size, 0);
 	memview_tell_unmap(view, 0, size);
+	memview_let_go(&gone, true);
 }
 
 /**
@@ -141,6 +144,8 @@ void memview_view_end_control(struct memview_view *view)
  */
 void memview_view_put(struct memview_view *view)
 {
+	LIST_HEAD(gone);
+
 	if (!refcount_dec_and_test(&view->users))
 		return;
 	trace_memview_destroy(&view->bpf);
@@ -148,7 +153,8 @@ void memview_view_put(struct memview_view *view)
 	mutex_lock(&view->change_lock);
 	view->dead = true;
 	memview_drop_ranges(memview_layout_clear(&view->layout));
-	mutex_unlock(&view->change_lock);
+	memview_end_change(view, &gone);
 	memview_unref(view);
 	memview_unpin_fs();
+	memview_let_go(&gone, true);
 }

@@ -27,6 +27,9 @@
 
 module_param_named(max_ranges, memview_max_ranges, uint, 0644);
 MODULE_PARM_DESC(max_ranges, "How many ranges a view may have");
+module_param_named(close_timeout, memview_close_timeout, uint, 0644);
+MODULE_PARM_DESC(close_timeout,
+		 "How long a request waits until servers let go of files, ms");
 
 /* Mounts of the file system are shared by views whose life overlaps. */
 static struct vfsmount *view_mnt;

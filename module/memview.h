@@ -12,7 +12,8 @@
  * hold those) owns a reference of the view, which dies with the last one. The
  * layout owns one reference of each range object that it shows, a fault in
  * flight another. A range owns a reference of its source. The view owns one of
- * each source that has ranges.
+ * each source that has ranges. The change that takes the last range of a source
+ * away inherits that reference, see memview_end_change().
  *
  * Lock order, outermost first:
  *
@@ -55,6 +56,7 @@
 
 struct memview_view;
 struct memview_source;
+struct memview_closer;
 
 /**
  * struct memview_range - a span of a view that shows a span of a source
@@ -196,11 +198,17 @@ struct memview_layout {
  * @writable: Ranges may be writable: the file's i_mmap_writable is held.
  * @wb_err: Up to which error of its writeback the view has been told. Guarded by
  *	the f_lock of @vma's file.
+ * @local: Closing the files waits for no server.
  * @ranges_lock: Guards @ranges.
  * @ranges: Interval tree of range objects by page of the source.
- * @work: Closes the files, where that may wait...
- * @closing: ...for the others on the same file system; or behind the first...
- * @behind: ...of which these are.
+ * @work: Closes the files, where that may wait.
+ * @closing: In view->gone, then on the list of the task that lets go of it, then in
+ *	the queue of its file system.
+ * @behind: Those that wait for this one, the first of the queue.
+ * @awaited: On the list of @closer.
+ * @closer: The task that waits for this, or NULL.
+ * @sb: The file system, as a key: it may be gone.
+ * @since: When this became the first of the queue, in jiffies.
  * @mm: What @vma belongs to: an mm without a page table, by which the notifier
  *	of all watches finds this. Last member, its CPU mask follows.
  */
@@ -216,11 +224,16 @@ struct memview_source {
 	bool cached_writable;
 	bool writable;
 	errseq_t wb_err;
+	bool local;
 	struct rw_semaphore ranges_lock;
 	struct rb_root_cached ranges;
 	struct work_struct work;
 	struct list_head closing;
 	struct list_head behind;
+	struct list_head awaited;
+	struct memview_closer *closer;
+	const struct super_block *sb;
+	unsigned long since;
 	struct mm_struct mm;
 };
 
@@ -275,6 +288,8 @@ struct memview_stats {
  *	zap: nobody may find a page gone that another's zap has yet to reach.
  * @layout: Ranges.
  * @sources: The files behind them, as given. Under @change_lock.
+ * @gone: Those that have no range any more, for whoever gives up @change_lock to
+ *	close. Likewise.
  * @size: Bytes; the inode's size is the same. Under @change_lock.
  * @flags: Of enum memview_flags.
  * @dead: Set under @change_lock: no change may come any more.
@@ -299,6 +314,7 @@ struct memview_view {
 	struct mutex change_lock;
 	struct memview_layout layout;
 	struct rb_root sources;
+	struct list_head gone;
 	loff_t size;
 	u32 flags;
 	bool dead;
@@ -421,9 +437,26 @@ void memview_layout_finish(struct memview_layout *layout);
 struct memview_range *memview_layout_clear(struct memview_layout *layout);
 
 /* close.c */
+extern unsigned int memview_close_timeout;
 int memview_source_init(void);
 void memview_source_exit(void);
+bool memview_is_local(const struct memview_source *source);
 void memview_source_put(struct memview_source *source);
+void memview_let_go(struct list_head *gone, bool wait);
+
+/**
+ * memview_end_change - give up a view's change_lock
+ * @view: View.
+ * @gone: Empty list: gets the sources that the change has detached, for
+ *	memview_let_go(). They are not closed under the lock, because a server may
+ *	take its time.
+ */
+static inline void memview_end_change(struct memview_view *view,
+				      struct list_head *gone)
+{
+	list_splice_init(&view->gone, gone);
+	mutex_unlock(&view->change_lock);
+}
 
 /* source.c */
 enum memview_source_kind memview_source_kind(struct file *file);

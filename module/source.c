@@ -202,6 +202,7 @@ struct memview_source *memview_source_create(struct memview_view *view,
 	source->cached_writable =
 		source->cached && !source->vma.vm_ops->page_mkwrite &&
 		!mapping_can_writeback(source->vma.vm_file->f_mapping);
+	source->local = memview_is_local(source);
 	return source;
 
 unmap_writable:
@@ -294,10 +295,11 @@ struct memview_source *memview_source_find(struct memview_view *view,
 	return source;
 }
 
+/* With the view's reference, or what would have been that. */
 static void discard(struct memview_source *source)
 {
 	release_writable(source);
-	memview_source_put(source);
+	list_add_tail(&source->closing, &source->view->gone);
 }
 
 /**
@@ -365,7 +367,7 @@ void memview_source_del_range(struct memview_source *source,
  * @source: Under its view's change_lock. Faults in flight may still own
  *	references; they find out at the layout.
  *
- * After this the file can be sealed again.
+ * After this the file can be sealed again. It is closed by memview_let_go().
  *
  * Context: May sleep.
  */

@@ -342,6 +342,7 @@ int memview_view_map(struct memview_view *view,
 	struct memview_asked asked = { .view = view };
 	pgoff_t first, last;
 	struct file *file;
+	LIST_HEAD(gone);
 	int err;
 
 	err = memview_check_map(info, &first, &last);
@@ -355,11 +356,12 @@ int memview_view_map(struct memview_view *view,
 		      mutex_lock_killable(&view->change_lock);
 	if (!err) {
 		err = map_file(&asked, file, info);
-		mutex_unlock(&view->change_lock);
+		memview_end_change(view, &gone);
 	}
 	memview_asked_end(&asked);
 	trace_memview_map(&view->bpf, file, info, err);
 	fput(file);
+	memview_let_go(&gone, true);
 	return err;
 }
 
@@ -375,6 +377,7 @@ int memview_view_unmap(struct memview_view *view,
 		       const struct memview_unmap_fd_info *info)
 {
 	pgoff_t first, last;
+	LIST_HEAD(gone);
 	int err;
 
 	err = memview_check_unmap(info, &first, &last) ?:
@@ -384,10 +387,11 @@ int memview_view_unmap(struct memview_view *view,
 	err = memview_is_within(view, last) ?
 		      take_away(view, first, last, MEMVIEW_CAUSE_UNMAP) :
 		      -EINVAL;
-	mutex_unlock(&view->change_lock);
+	memview_end_change(view, &gone);
 	trace_memview_unmap(&view->bpf, info, err);
 	if (!err)
 		memview_tell_unmap(view, info->mem_offset, info->size);
+	memview_let_go(&gone, true);
 	return err;
 }
 
@@ -403,6 +407,7 @@ int memview_view_resize(struct memview_view *view, loff_t size)
 {
 	pgoff_t first = ((u64)size + PAGE_SIZE - 1) >> PAGE_SHIFT;
 	u64 from = PAGE_ALIGN((u64)size), to;
+	LIST_HEAD(gone);
 	loff_t old;
 	int err;
 
@@ -419,12 +424,13 @@ int memview_view_resize(struct memview_view *view, loff_t size)
 		view->size = size;
 		i_size_write(view->inode, size);
 	}
-	mutex_unlock(&view->change_lock);
+	memview_end_change(view, &gone);
 	trace_memview_resize(&view->bpf, old, size, err);
 	/* Up to 2^63: as an loff_t that would be negative. */
 	to = PAGE_ALIGN((u64)old);
 	if (!err && from < to)
 		memview_tell_unmap(view, from, to - from);
+	memview_let_go(&gone, true);
 	return err;
 }
 
@@ -455,6 +461,7 @@ int memview_view_revoke(struct memview_view *view, u64 offset, u64 size)
 {
 	pgoff_t first = 0, last = ULONG_MAX >> PAGE_SHIFT;
 	bool whole = !offset && !size;
+	LIST_HEAD(gone);
 	int err = 0;
 
 	if (!whole)
@@ -465,7 +472,9 @@ int memview_view_revoke(struct memview_view *view, u64 offset, u64 size)
 	if (whole)
 		size = PAGE_ALIGN(view->size);
 	err = revoke(view, first, last);
-	mutex_unlock(&view->change_lock);
+	memview_end_change(view, &gone);
+	/* The caller may be any task, and have others to revoke. */
+	memview_let_go(&gone, false);
 	trace_memview_revoke(&view->bpf, offset, size, err);
 	if (!err && size)
 		memview_tell_unmap(view, offset, size);

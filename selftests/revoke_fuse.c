@@ -51,7 +51,7 @@ static struct fuse_attr attributes(uint64_t node)
 		.ino = node,
 		.size = node == FILE_NODE ? SLOW_SIZE : 0,
 		.blocks = SLOW_SIZE / 512,
-		.mode = node == FILE_NODE ? S_IFREG | 0600 : S_IFDIR | 0700,
+		.mode = node == FILE_NODE ? S_IFREG | 0700 : S_IFDIR | 0700,
 		.nlink = 1,
 		.blksize = PAGE,
 	};
@@ -187,6 +187,7 @@ static void handle(struct server *s, const struct fuse_in_header *in)
 		reply_attr(s, in->unique, in->nodeid);
 		break;
 	case FUSE_OPEN:
+		s->shared->opens++;
 		reply(s, in->unique, 0, &opened, sizeof(opened));
 		break;
 	case FUSE_READ:
@@ -198,11 +199,14 @@ static void handle(struct server *s, const struct fuse_in_header *in)
 	case FUSE_STATFS:
 		reply(s, in->unique, 0, &statfs, sizeof(statfs));
 		break;
+	case FUSE_RELEASE:
+		s->shared->releases++;
+		reply(s, in->unique, 0, NULL, 0);
+		break;
 	case FUSE_FSYNC:
 		atomic_fetch_add(&s->shared->fsyncs, 1);
 		/* fall through */
 	case FUSE_FLUSH:
-	case FUSE_RELEASE:
 		reply(s, in->unique, 0, NULL, 0);
 		break;
 	case FUSE_FORGET:

@@ -20,6 +20,8 @@ struct slow_shared {
 	_Atomic int held; /* how many wait for one */
 	_Atomic int fail_writes; /* WRITE requests get EIO, and nothing is stored */
 	_Atomic int fsyncs; /* how many FSYNC requests there were */
+	_Atomic int opens; /* how often the file has been opened... */
+	_Atomic int releases; /* ...and closed */
 	/*
 	 * What is opened now does without the page cache, but for mappings: an
 	 * mmap of it empties the cache first, and waits for READs under way.

@@ -320,7 +320,7 @@ TEST_F(revoke_slow, kill)
 /*
  * The client has written pages that slow storage does not take. Its file
  * system writes them back when the file is closed or no longer mapped (FUSE
- * does); the change that lets go of the file does not wait for that.
+ * does); the change that lets go of the file does not wait long for that.
  *
  * Catches: a source that is let go of under the view's locks.
  */

@@ -71,6 +71,16 @@
  *
  * A request that fails has changed nothing.
  *
+ * A file is let go of as after munmap(): when the request that took its last range
+ * away has returned, and its fds are closed, the file is closed, with its locks and
+ * its right to write. A file whose closing may wait for a server (FUSE, NFS, CIFS)
+ * is closed by the kernel meanwhile. The request waits for that when the change is
+ * in effect, no longer than the module's parameter close_timeout (milliseconds, 1000
+ * unless set), and not for a server that has been silent for so long already; a
+ * fatal signal ends the wait. So do ftruncate() and the close() that ends a view, or
+ * empties it (MEMVIEW_REVOKE_ON_CLOSE). A fault that waits for a page of the file
+ * keeps it open until it ends, as one of an mmap() does.
+ *
  * Other system calls: open() of the device fails with EINVAL unless for reading
  * and writing; of a view's fd by /proc with ENXIO. ftruncate() of a view fd: EPERM.
  * mmap() of it without MAP_SHARED: EINVAL; of a control fd: ENODEV.
