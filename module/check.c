@@ -135,6 +135,7 @@ static int watch_and_act(struct trial *trial)
 {
 	struct mutex *lock = &trial->view->change_lock;
 	struct memview_source *source;
+	LIST_HEAD(gone);
 	int err;
 
 	source = memview_source_create(trial->view, trial->file,
@@ -149,8 +150,9 @@ static int watch_and_act(struct trial *trial)
 	err = run_acts(trial);
 	mutex_lock(lock);
 	memview_source_detach_unused(source);
-	mutex_unlock(lock);
+	memview_end_change(trial->view, &gone);
 	memview_source_put(source);
+	memview_let_go(&gone, true);
 	return err;
 }
 
@@ -163,6 +165,7 @@ static int check_watch(void)
 	if (!trial.view)
 		return err;
 	mutex_init(&trial.view->change_lock);
+	INIT_LIST_HEAD(&trial.view->gone);
 	trial.view->stats = alloc_percpu(struct memview_stats);
 	if (!trial.view->stats)
 		goto free_view;
