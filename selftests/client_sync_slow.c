@@ -46,7 +46,7 @@ FIXTURE_SETUP(client_sync)
 FIXTURE_TEARDOWN(client_sync)
 {
 	if (self->fs.shared) {
-		self->fs.shared->hold_writes = 0;
+		self->fs.shared->hold_fsyncs = 0;
 		kill(self->fs.server, SIGCONT);
 	}
 	if (self->client.pid)
@@ -175,7 +175,7 @@ TEST_F(client_sync, nobody_else_waits)
 	struct job job = { .begun = self->begun };
 
 	ASSERT_EQ(0, client_call(&self->client, write_in_client, NULL, 0));
-	self->fs.shared->hold_writes = 1;
+	self->fs.shared->hold_fsyncs = 1;
 	ASSERT_EQ(0, client_post(&self->client, sync_in_client, &job, sizeof(job)));
 	ASSERT_TRUE(WAIT_FOR(self->fs.shared->held && *self->begun, 10000));
 	alarm(60);
@@ -186,7 +186,7 @@ TEST_F(client_sync, nobody_else_waits)
 	EXPECT_EQ(0, err_of(fsync(self->viewfd)));
 	alarm(0);
 	EXPECT_LT(0, self->fs.shared->held);
-	self->fs.shared->hold_writes = 0;
+	self->fs.shared->hold_fsyncs = 0;
 	EXPECT_EQ(0, client_result(&self->client, &job, sizeof(job)));
 }
 

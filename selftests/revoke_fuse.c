@@ -20,7 +20,7 @@ struct server {
 	struct slow_shared *shared;
 	struct request {
 		uint64_t unique;
-		bool write;
+		enum { READ, WRITE, FSYNC } kind;
 		uint64_t offset; /* to read */
 		uint32_t size; /* to read, or written */
 	} queue[QUEUE]; /* what has no reply yet */
@@ -122,7 +122,7 @@ static void enqueue_write(struct server *s, uint64_t unique,
 {
 	struct request request = {
 		.unique = unique,
-		.write = true,
+		.kind = WRITE,
 		.size = in->size,
 	};
 
@@ -140,7 +140,11 @@ static void answer(struct server *s, const struct request *request)
 	struct fuse_write_out out = { .size = request->size };
 	uint64_t start, len;
 
-	if (request->write) {
+	if (request->kind == FSYNC) {
+		reply(s, request->unique, 0, NULL, 0);
+		return;
+	}
+	if (request->kind == WRITE) {
 		reply(s, request->unique, 0, &out, sizeof(out));
 		return;
 	}
@@ -150,14 +154,25 @@ static void answer(struct server *s, const struct request *request)
 	      len < request->size ? len : request->size);
 }
 
+static bool is_held(struct server *s, const struct request *request)
+{
+	switch (request->kind) {
+	case FSYNC:
+		return atomic_load(&s->shared->hold_fsyncs);
+	case WRITE:
+		return atomic_load(&s->shared->hold_writes);
+	default:
+		return atomic_load(&s->shared->hold);
+	}
+}
+
 /* Answer what is not held back any more. */
 static void answer_queue(struct server *s)
 {
 	int i, kept = 0;
 
 	for (i = 0; i < s->queued; i++) {
-		if (atomic_load(s->queue[i].write ? &s->shared->hold_writes :
-						    &s->shared->hold))
+		if (is_held(s, &s->queue[i]))
 			s->queue[kept++] = s->queue[i];
 		else
 			answer(s, &s->queue[i]);
@@ -205,7 +220,8 @@ static void handle(struct server *s, const struct fuse_in_header *in)
 		break;
 	case FUSE_FSYNC:
 		atomic_fetch_add(&s->shared->fsyncs, 1);
-		/* fall through */
+		enqueue(s, &(struct request){ .unique = in->unique, .kind = FSYNC });
+		break;
 	case FUSE_FLUSH:
 		reply(s, in->unique, 0, NULL, 0);
 		break;
@@ -285,6 +301,7 @@ void slow_fs_stop(struct slow_fs *fs)
 	if (fs->shared) {
 		atomic_store(&fs->shared->hold, 0);
 		atomic_store(&fs->shared->hold_writes, 0);
+		atomic_store(&fs->shared->hold_fsyncs, 0);
 	}
 	if (fs->fd >= 0)
 		close(fs->fd);

@@ -16,7 +16,8 @@
 
 struct slow_shared {
 	_Atomic int hold; /* READ requests get no reply... */
-	_Atomic int hold_writes; /* ...or WRITE requests */
+	_Atomic int hold_writes; /* ...or WRITE requests... */
+	_Atomic int hold_fsyncs; /* ...or FSYNC requests */
 	_Atomic int held; /* how many wait for one */
 	_Atomic int fail_writes; /* WRITE requests get EIO, and nothing is stored */
 	_Atomic int fsyncs; /* how many FSYNC requests there were */
