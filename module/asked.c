@@ -113,7 +113,7 @@ void memview_count_revoke(struct memview_view *view)
 	struct memview_run *run;
 
 	lockdep_assert_held(&view->change_lock);
-	/* Whoever reads the new count sees all that led to the revoke. */
+	/* A task that reads the new count sees all that led to the revoke. */
 	smp_store_release(&view->revokes, view->revokes + 1);
 	spin_lock(&runs_lock);
 	list_for_each_entry(run, &runs, list)
@@ -137,8 +137,8 @@ int memview_asked_begin(struct memview_asked *asked)
 		return -EBUSY;
 	if (asked->times > 1 && fatal_signal_pending(current))
 		return -EINTR;
-	/* Both before the list is walked, and before what the programs read. */
 	asked->policies = atomic64_read_acquire(&memview_policy_changes);
+	/* Both before the list is walked, and before what the programs read. */
 	asked->revokes = smp_load_acquire(&asked->view->revokes);
 	return 0;
 }
@@ -216,8 +216,11 @@ int memview_commit_begin(const struct memview_asked *asked)
 {
 	int idx = srcu_read_lock(&commits_srcu);
 
-	if (likely(memview_asked_holds(asked)))
+	if (likely(memview_asked_holds(asked))) {
+		/* For sparse: the section goes on in the caller. */
+		__release(&commits_srcu);
 		return idx;
+	}
 	srcu_read_unlock(&commits_srcu, idx);
 	return -ESTALE;
 }
@@ -230,6 +233,7 @@ int memview_commit_begin(const struct memview_asked *asked)
  */
 void memview_commit_end(int idx)
 {
+	__acquire(&commits_srcu);
 	srcu_read_unlock(&commits_srcu, idx);
 }
 

@@ -338,7 +338,8 @@ static void tell(struct batch *b, int err)
 
 static int run(struct batch *b)
 {
-	int err = ask_all(b, false) ?: mutex_lock_killable(&b->view->change_lock);
+	int err = ask_all(b, false) ?:
+				      mutex_lock_killable(&b->view->change_lock);
 	LIST_HEAD(gone);
 
 	if (!err) {

@@ -162,7 +162,7 @@ static int install(struct memview_asked *asked, int fd, struct file *file)
 
 	while ((idx = memview_commit_begin(asked)) < 0) {
 		err = memview_asked_begin(asked) ?:
-			      memview_ask_get_viewfd(asked);
+						   memview_ask_get_viewfd(asked);
 		if (err)
 			return err;
 	}

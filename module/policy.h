@@ -74,7 +74,6 @@ static inline bool memview_asked_holds(const struct memview_asked *asked)
 	       READ_ONCE(asked->view->revokes) == asked->revokes;
 }
 
-
 /* kfuncs.c */
 int memview_kfuncs_init(void);
 

@@ -351,7 +351,7 @@ int memview_view_map(struct memview_view *view,
 	file = fget(info->fd);
 	if (!file)
 		return -EBADF;
-	err = memview_asked_begin(&asked) ?:
+	err = memview_asked_begin(&asked)		  ?:
 		      memview_may_map(&asked, file, info) ?:
 		      mutex_lock_killable(&view->change_lock);
 	if (!err) {
