@@ -164,7 +164,7 @@ static bool is_silent(const struct memview_source *first)
 	return first && time_after_eq(jiffies, first->since + timeout());
 }
 
-/* @closer: who waits; NULL: nobody. */
+/* @closer: the task that waits, or NULL. */
 static void close_by_worker(struct memview_source *source,
 			    struct memview_closer *closer)
 {

@@ -28,7 +28,7 @@ MODULE_ALIAS_CHARDEV(MAJOR_LOCAL, 0);
 
 static unsigned int major = MAJOR_LOCAL;
 module_param(major, uint, 0444);
-MODULE_PARM_DESC(major, "Major number of the device node; 0 takes any");
+MODULE_PARM_DESC(major, "Major number of the device node (default 125; 0: any that is free)");
 
 static char *devnode(const struct device *dev, umode_t *mode)
 {
@@ -59,7 +59,7 @@ int memview_device_init(void)
 	err = __register_chrdev(major, 0, 1, NAME, &memview_control_fops);
 	if (err < 0) {
 		if (err == -EBUSY)
-			pr_err("memview: not loaded: another driver has major number %u; see the parameter 'major'\n",
+			pr_err("memview: not loaded: another driver has major number %u; load it with another one, or with major=0 for any\n",
 			       major);
 		goto unregister_class;
 	}

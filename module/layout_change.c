@@ -9,7 +9,7 @@
  *
  * An entry at the border of a piece is cut by the tree; the object that it points to
  * stays as it is, and counts how many entries show it. An object without an entry
- * left is handed back to the caller, who forgets it after the zap.
+ * left is handed back to the caller, which forgets it after the zap.
  *
  * Faults wait for layout->lock, under mmap_lock and maybe with a folio locked. The
  * task of a change may be throttled by its cgroups (memory.high, cpu.max) for

@@ -288,8 +288,8 @@ struct memview_stats {
  *	zap: nobody may find a page gone that another's zap has yet to reach.
  * @layout: Ranges.
  * @sources: The files behind them, as given. Under @change_lock.
- * @gone: Those that have no range any more, for whoever gives up @change_lock to
- *	close. Likewise.
+ * @gone: Those that have no range any more, for the task that gives up
+ *	@change_lock to close. Likewise.
  * @size: Bytes; the inode's size is the same. Under @change_lock.
  * @flags: Of enum memview_flags.
  * @dead: Set under @change_lock: no change may come any more.

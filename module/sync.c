@@ -9,8 +9,8 @@
  * holds up its caller alone.
  *
  * A file tells of an error of writeback once for each open file (errseq_t). The
- * source's open file is the controller's, who must not lose an error because a
- * client has heard of it. So its cursor is put back after each sync, and each
+ * source's open file is the controller's, and the controller must not lose an error
+ * because a client has heard of it. So its cursor is put back after each sync, and each
  * source has a cursor of its own. What that finds goes to the address space of
  * the view's inode: from there each file of the view tells it once.
  */

@@ -160,7 +160,7 @@ static bool are_marked(const struct address_space *a,
  * the caller has its lock waits in any case.
  *
  * As long as it is preempted the caller has to wait, with a page locked and @outer
- * held; so has everybody who wants a lock whose holder is preempted. It does not
+ * held; so has every task that wants a lock whose holder is preempted. It does not
  * wait for other tasks, as synchronize_rcu_tasks() would: for each that is preempted
  * or throttled in the kernel.
  */

@@ -85,7 +85,7 @@ const char *find_path(const struct open_files *files, uint32_t dev,
 void free_files(struct open_files *files);
 
 /**
- * struct link_holder - a BPF link, and who has it
+ * struct link_holder - a BPF link, and the process that holds it
  * @link: Its ID.
  * @pid: A process that has it open; 0 for none.
  */

@@ -49,7 +49,7 @@ void end_unread(void)
  * @seconds: How long at the most.
  *
  * No signal is missed: they are let through while this sleeps, not between the
- * look at @stopped and that. The output is looked at, too: who runs
+ * look at @stopped and that. The output is looked at, too, so
  * "memviewctl events | head -n 1" does not wait for another event.
  *
  * Return: false if a signal says stop, or nobody reads the output any more.

@@ -162,8 +162,9 @@ static void open_device(struct demo *demo)
 		     DEVICE);
 	if (errno == ENOENT || errno == ENXIO || errno == ENODEV)
 		errx(STATUS_UNABLE,
-		     "%s: %s. The module memview is not loaded: 'insmod "
-		     "build/$(uname -r)/module/memview.ko', or use "
+		     "%s: %s. The module memview is not loaded: 'modprobe "
+		     "memview' if it is installed, 'insmod "
+		     "build/$(uname -r)/module/memview.ko' if it is built, or use "
 		     "scripts/demo, which boots a virtual machine with it",
 		     DEVICE, strerror(errno));
 	err(STATUS_UNABLE, "%s", DEVICE);

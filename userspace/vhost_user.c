@@ -124,7 +124,7 @@ static int admit(struct proxy *proxy, struct child *child, int pair[2],
 	return error;
 }
 
-/* What a session needs is there first: who cannot be served stays in the queue. */
+/* What a session needs is made first: a connection without it stays in the queue. */
 static void accept_frontend(struct proxy *proxy)
 {
 	struct child *child = free_child(proxy);
@@ -414,7 +414,7 @@ static void load_or_exit(struct proxy *proxy)
 
 static void open_doors(struct proxy *proxy)
 {
-	/* Who may take memory from others: nobody else, if nobody says so. */
+	/* Operators may take memory away: this user and root alone may connect. */
 	mode_t mask = umask(0077);
 
 	if (proxy->options.control)

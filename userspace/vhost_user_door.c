@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /*
- * vhost_user_door.c - let in who connects, as far as there is room
+ * vhost_user_door.c - let connections in, as far as there is room
  *
  * A connection that cannot be accepted stays in the queue, and poll() goes on to
  * tell of it. So the socket is not polled for a while then.

@@ -115,7 +115,7 @@ struct frontend *frontend_add(struct proxy *proxy, pid_t pid, uint64_t start)
 }
 
 /**
- * frontend_of - who has connected?
+ * frontend_of - which process has connected?
  * @proxy: The main process.
  * @sock: The connection.
  * @error: Set to a positive errno if it cannot be told now.

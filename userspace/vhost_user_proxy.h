@@ -63,7 +63,7 @@ struct asking {
 /**
  * struct door - a socket that listens
  * @sock: -1 if there is none.
- * @who: Whom it is for.
+ * @who: The kind of peer it is for.
  * @closed_until: Nobody is let in before that, for lack of something.
  * @said: When that was reported; 0: never.
  */

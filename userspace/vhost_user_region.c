@@ -108,7 +108,7 @@ const char *map_advice(int error)
 		return " (a seal of the file forbids to write)";
 	case -ENOENT:
 	case -ENXIO:
-		return " (the module memview is not loaded)";
+		return " (the module memview is not loaded: modprobe memview)";
 	default:
 		return "";
 	}

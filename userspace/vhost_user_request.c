@@ -147,7 +147,7 @@ static bool set_one(struct proxy *proxy, struct frontend *frontend, int sock,
 		return false;
 	if (!spans_put(&frontend->spans, &span))
 		control_answer(sock, frontend->session, true,
-			       "session %u: too many spans\n",
+			       "session %u: too many spans; restore some, or name all memory\n",
 			       frontend->session);
 	else if (!pass_on_all(proxy, frontend, sock, request))
 		control_answer(sock, frontend->session, false,

@@ -4,7 +4,8 @@
  *
  * A thin library: a function is one or two system calls. It keeps no state,
  * starts no thread, prints nothing and waits for nothing, but for a socket that
- * blocks. A view is a file descriptor, and all that can be done with one still
+ * blocks and what its system calls wait for (close_timeout in <linux/memview.h>).
+ * A view is a file descriptor, and all that can be done with one still
  * can be done: nothing is hidden. <linux/memview.h> says what each errno means.
  */
 #ifndef LIBMEMVIEW_H
@@ -23,8 +24,8 @@ extern "C" {
  * memview_open - make a new, empty view
  * @size: Of the view, bytes. Costs nothing.
  *
- * Return: the control fd, close-on-exec, or a negative errno. -ENOENT: the
- * module is not loaded. -EACCES: the device is not for this user.
+ * Return: the control fd, close-on-exec, or a negative errno. -ENOENT or
+ * -ENXIO: the module is not loaded. -EACCES: the device is not for this user.
  */
 int memview_open(uint64_t size);
 

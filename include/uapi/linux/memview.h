@@ -19,7 +19,8 @@
  * The ioctls below are answered by the control fd only. A *view fd*, from
  * MEMVIEW_GET_VIEWFD, can be passed to another process, which can mmap() it
  * with MAP_SHARED and close it, and can neither read nor change anything by it.
- * fsync() of it, and msync() of a mapping, write back what the view shows.
+ * fsync() of it, and msync() of a mapping, write back what the view shows;
+ * posix_fadvise() and madvise() with WILLNEED read it ahead.
  *
  * When the last reference to the control fd goes, no request can change the view
  * any more, and it stays as it is for as long as a client has it. With
@@ -82,7 +83,7 @@
  * keeps it open until it ends, as one of an mmap() does.
  *
  * Other system calls: open() of the device fails with EINVAL unless for reading
- * and writing; of a view's fd by /proc with ENXIO. ftruncate() of a view fd: EPERM.
+ * and writing; of a control fd or a view fd by /proc with ENXIO. ftruncate() of a view fd: EPERM.
  * mmap() of it without MAP_SHARED: EINVAL; of a control fd: ENODEV.
  * fsync() of a view fd, and msync(): the errno of a file that is shown, an
  * error of writeback (EIO, ENOSPC) once for each view fd; of a control fd:
