@@ -9,9 +9,9 @@
  * revokes. If one has moved, the policies are asked again.
  *
  * A policy is on the list, and the static key on, before its change is counted.
- * A commit reads the count in an SRCU read section that lasts until it is done,
- * and attaching waits for those: when it returns, no request enters a view that
- * the policy was not asked about. A revoke is counted under change_lock, under
+ * A commit reads the count in an SRCU read section that lasts until faults find the
+ * change, and attaching waits for those: when it returns, no request enters a view
+ * that the policy was not asked about. A revoke is counted under change_lock, under
  * which maps commit.
  *
  * A policy that adds up what views show needs the requests in flight, too. So
@@ -42,6 +42,8 @@ static DEFINE_SPINLOCK(runs_lock);
  */
 void memview_policies_changed(void)
 {
+	/* After the list, for those who read the count and then walk it. */
+	smp_mb__before_atomic();
 	atomic64_inc(&memview_policy_changes);
 	synchronize_srcu(&commits_srcu);
 }
@@ -251,14 +253,11 @@ void memview_commit_end(int idx)
 int memview_commit(struct memview_asked *asked, struct memview_piece *pieces,
 		   unsigned int nr, enum memview_cause cause)
 {
-	int idx = memview_commit_begin(asked), err = -ESTALE;
+	int err = -ESTALE;
 
-	if (idx < 0)
-		return idx;
 	if (is_booked(asked, pieces, nr))
-		err = memview_change(asked->view, pieces, nr, cause);
+		err = memview_change(asked->view, pieces, nr, asked, cause);
 	if (!err)
 		memview_asked_end(asked);
-	memview_commit_end(idx);
 	return err;
 }

@@ -22,6 +22,7 @@
 #include <linux/jiffies.h>
 #include <linux/list.h>
 #include <linux/sched.h>
+#include <linux/sched/signal.h>
 #include <linux/slab.h>
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
@@ -142,8 +143,9 @@ static void close_slowly(struct work_struct *work)
 	if (source->vma.vm_ops->close)
 		source->vma.vm_ops->close(&source->vma);
 	/* fput() of a worker would leave them to another, a tick later. */
-	__fput_sync(source->vma.vm_file);
+	/* Of overlayfs, the real file last: only the last reference closes it here. */
 	__fput_sync(source->user_file);
+	__fput_sync(source->vma.vm_file);
 	spin_lock(&closing_lock);
 	next = succeed(source);
 	tell_closer(source);
@@ -191,12 +193,15 @@ static void close_by_worker(struct memview_source *source,
 /* Those that are not closed by now no longer know of the closer. */
 static void give_up(struct memview_closer *closer)
 {
-	struct memview_source *source, *next;
+	struct memview_source *source;
 
 	spin_lock(&closing_lock);
-	list_for_each_entry_safe(source, next, &closer->sources, awaited) {
+	while (!list_empty(&closer->sources)) {
+		source = list_first_entry(&closer->sources,
+					  struct memview_source, awaited);
 		list_del(&source->awaited);
 		source->closer = NULL;
+		cond_resched_lock(&closing_lock);
 	}
 	spin_unlock(&closing_lock);
 }
@@ -234,6 +239,13 @@ static bool is_user(void)
 	return !(current->flags & PF_KTHREAD);
 }
 
+/* At its end a task hears of no signal any more: a killed one does not wait at all. */
+static bool is_killed(void)
+{
+	return (current->flags & PF_EXITING) &&
+	       (READ_ONCE(current->signal->group_exit_code) & 0x7f);
+}
+
 /**
  * memview_source_put - give a reference back
  * @source: With the last one its files are closed. It is unlinked already.
@@ -250,7 +262,8 @@ void memview_source_put(struct memview_source *source)
 		close_by_worker(source, NULL);
 }
 
-static void let_go(struct list_head *gone, bool wait)
+/* @user: the task may close local files; @wait: it also waits for the others. */
+static void let_go(struct list_head *gone, bool user, bool wait)
 {
 	struct memview_closer closer = {
 		.sources = LIST_HEAD_INIT(closer.sources),
@@ -258,19 +271,22 @@ static void let_go(struct list_head *gone, bool wait)
 		.done = COMPLETION_INITIALIZER_ONSTACK(closer.done),
 	};
 	struct memview_source *source, *next;
+	bool queued = false;
 
 	list_for_each_entry_safe(source, next, gone, closing) {
 		list_del(&source->closing);
 		cond_resched();
 		if (!refcount_dec_and_test(&source->refs))
 			continue;
-		if (may_close(source, wait))
+		if (may_close(source, user)) {
 			close_local(source);
-		else
+		} else {
 			close_by_worker(source, wait ? &closer : NULL);
+			queued = wait;
+		}
 	}
-	/* Only this task adds to it. */
-	if (READ_ONCE(closer.pending) > 1)
+	/* Under the lock: a worker may have the closer in its hands. */
+	if (queued)
 		await(&closer);
 }
 
@@ -289,5 +305,6 @@ static void let_go(struct list_head *gone, bool wait)
 void memview_let_go(struct list_head *gone, bool wait)
 {
 	if (!list_empty(gone))
-		let_go(gone, wait && is_user());
+		let_go(gone, wait && is_user(),
+		       wait && is_user() && !is_killed());
 }

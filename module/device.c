@@ -28,7 +28,9 @@ MODULE_ALIAS_CHARDEV(MAJOR_LOCAL, 0);
 
 static unsigned int major = MAJOR_LOCAL;
 module_param(major, uint, 0444);
-MODULE_PARM_DESC(major, "Major number of the device node (default 125; 0: any that is free)");
+MODULE_PARM_DESC(
+	major,
+	"Major number of the device node (default 125; 0: any that is free)");
 
 static char *devnode(const struct device *dev, umode_t *mode)
 {

@@ -155,20 +155,35 @@ static struct file *make_viewfile(struct file *control)
 	return file;
 }
 
+/* If what the policies have allowed holds. -ESTALE: they must be asked again. */
+static int try_install(struct memview_asked *asked, int fd, struct file *file)
+{
+	struct mutex *lock = &asked->view->change_lock; /* a revoke has it */
+	int idx = mutex_lock_killable(lock);
+
+	if (idx)
+		return idx;
+	idx = memview_commit_begin(asked);
+	if (idx >= 0) {
+		fd_install(fd, file);
+		memview_commit_end(idx);
+	}
+	mutex_unlock(lock);
+	return min(idx, 0);
+}
+
 /* Give a view file to the caller, if the policies still allow it. */
 static int install(struct memview_asked *asked, int fd, struct file *file)
 {
-	int idx, err;
+	int err;
 
-	while ((idx = memview_commit_begin(asked)) < 0) {
+	while ((err = try_install(asked, fd, file)) == -ESTALE) {
 		err = memview_asked_begin(asked) ?:
 						   memview_ask_get_viewfd(asked);
 		if (err)
-			return err;
+			break;
 	}
-	fd_install(fd, file);
-	memview_commit_end(idx);
-	return 0;
+	return err;
 }
 
 static int create_viewfd(struct file *control)

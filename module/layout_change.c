@@ -22,6 +22,7 @@
 #include <linux/slab.h>
 
 #include "memview.h"
+#include "policy.h"
 
 /* How many entries a store may take away: some ten microseconds. */
 #define STORE_MAX 1024
@@ -165,6 +166,30 @@ static void show(struct memview_layout *layout, struct memview_piece *pieces,
 	write_unlock(&layout->lock);
 }
 
+/*
+ * Attaching a policy waits for this, and for nothing else of a change: a change as
+ * a whole takes as long as the cgroups of its task want.
+ */
+static int show_allowed(struct memview_layout *layout,
+			struct memview_piece *pieces, unsigned int nr,
+			const struct memview_asked *asked)
+{
+	int idx;
+
+	if (!asked) {
+		show(layout, pieces, nr);
+		return 0;
+	}
+	idx = memview_commit_begin(asked);
+	if (idx < 0) {
+		mas_destroy(&layout->mas);
+		return idx;
+	}
+	show(layout, pieces, nr);
+	memview_commit_end(idx);
+	return 0;
+}
+
 /* Does the next store for a piece take away a part of what is there, and no more? */
 static bool is_partial(const struct memview_piece *piece)
 {
@@ -258,16 +283,19 @@ static struct memview_piece *store(struct memview_layout *layout,
  * @pieces: What each span is to show; the layout's until memview_layout_finish().
  *	The references of ranges that appear here become the layout's.
  * @nr: How many pieces.
+ * @asked: What the policies have allowed it by; NULL: they were not asked.
  * @dead: Set to the ranges that no fault finds any more, linked by next_dead;
  *	the layout's reference of each becomes the caller's, after
  *	memview_layout_finish().
  *
  * Context: May sleep.
  * Return: 0: the pieces are shown, and memview_layout_finish() must follow; -ENOSPC
- *	beyond the limit of ranges or -ENOMEM, and nothing has changed.
+ *	beyond the limit of ranges, -ENOMEM, or -ESTALE if what they have allowed
+ *	has lapsed, and nothing has changed.
  */
 int memview_layout_change(struct memview_layout *layout,
 			  struct memview_piece *pieces, unsigned int nr,
+			  const struct memview_asked *asked,
 			  struct memview_range **dead)
 {
 	struct memview_piece *piece, *end = pieces + nr;
@@ -284,7 +312,9 @@ int memview_layout_change(struct memview_layout *layout,
 	err = prepare(layout, piece, GFP_KERNEL_ACCOUNT);
 	if (err)
 		return err;
-	show(layout, pieces, nr);
+	err = show_allowed(layout, pieces, nr, asked);
+	if (err)
+		return err;
 	drop_all(layout, pieces, end, dead);
 	WRITE_ONCE(layout->nr_ranges, layout->nr_ranges + numbers.ranges);
 	WRITE_ONCE(layout->nr_pages, layout->nr_pages + numbers.pages);

@@ -26,10 +26,12 @@
 #define MEMVIEW_SUPER_MAGIC 0x6d766965 /* "mvie" */
 
 module_param_named(max_ranges, memview_max_ranges, uint, 0644);
-MODULE_PARM_DESC(max_ranges, "How many ranges a view may have (default 1048576)");
+MODULE_PARM_DESC(max_ranges,
+		 "How many ranges a view may have (default 1048576)");
 module_param_named(close_timeout, memview_close_timeout, uint, 0644);
-MODULE_PARM_DESC(close_timeout,
-		 "How long a request waits for servers to close files, ms (default 1000; 0: not at all)");
+MODULE_PARM_DESC(
+	close_timeout,
+	"How long a request waits for servers to close files, ms (default 1000; 0: not at all)");
 
 /* Mounts of the file system are shared by views whose life overlaps. */
 static struct vfsmount *view_mnt;

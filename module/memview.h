@@ -385,7 +385,8 @@ struct memview_range *memview_get_range(struct memview_view *view,
 bool memview_can_keep(const struct memview_range *old,
 		      const struct memview_range *new);
 int memview_change(struct memview_view *view, struct memview_piece *pieces,
-		   unsigned int nr, enum memview_cause cause);
+		   unsigned int nr, const struct memview_asked *asked,
+		   enum memview_cause cause);
 void memview_drop_ranges(struct memview_range *dead);
 
 /* batch.c */
@@ -432,6 +433,7 @@ void memview_range_put(struct memview_range *range);
 extern unsigned int memview_max_ranges;
 int memview_layout_change(struct memview_layout *layout,
 			  struct memview_piece *pieces, unsigned int nr,
+			  const struct memview_asked *asked,
 			  struct memview_range **dead);
 void memview_layout_finish(struct memview_layout *layout);
 struct memview_range *memview_layout_clear(struct memview_layout *layout);

@@ -23,6 +23,7 @@
 #include <linux/sched/signal.h>
 #include <linux/shmem_fs.h>
 #include <linux/spinlock.h>
+#include <linux/wait_bit.h>
 
 #include "memview.h"
 
@@ -81,8 +82,7 @@ static int walk_shown(struct memview_view *view, loff_t start, loff_t end,
  * struct sync - a file that is being written back for a client
  * @node: In syncs.
  * @file: The file.
- * @heard: The errors that the file's owner had heard of, before the first of the
- *	syncs of it that overlap.
+ * @heard: The errors that the file's owner had heard of before.
  */
 struct sync {
 	struct hlist_node node;
@@ -93,20 +93,39 @@ struct sync {
 static DEFINE_HASHTABLE(syncs, 8);
 static DEFINE_SPINLOCK(syncs_lock);
 
-static void sync_begin(struct sync *sync, struct file *file)
+/* Under syncs_lock. */
+static bool is_synced(const struct file *file)
 {
 	const struct sync *other;
 
-	spin_lock(&syncs_lock);
-	sync->file = file;
-	sync->heard = READ_ONCE(file->f_wb_err);
 	hash_for_each_possible(syncs, other, node, (unsigned long)file)
-		if (other->file == file) {
-			sync->heard = other->heard;
-			break;
-		}
-	hash_add(syncs, &sync->node, (unsigned long)file);
+		if (other->file == file)
+			return true;
+	return false;
+}
+
+static bool try_begin(struct sync *sync)
+{
+	bool is_free;
+
+	spin_lock(&syncs_lock);
+	is_free = !is_synced(sync->file);
+	if (is_free) {
+		sync->heard = READ_ONCE(sync->file->f_wb_err);
+		hash_add(syncs, &sync->node, (unsigned long)sync->file);
+	}
 	spin_unlock(&syncs_lock);
+	return is_free;
+}
+
+/*
+ * One at a time for each file: of those that overlap for ever, none would see what
+ * the owner has heard of meanwhile.
+ */
+static int sync_begin(struct sync *sync, struct file *file)
+{
+	sync->file = file;
+	return wait_var_event_killable(file, try_begin(sync));
 }
 
 /*
@@ -122,6 +141,7 @@ static void sync_end(struct sync *sync)
 		sync->file->f_wb_err = sync->heard;
 	spin_unlock(&sync->file->f_lock);
 	spin_unlock(&syncs_lock);
+	wake_up_var(sync->file);
 }
 
 static void note_errors(struct memview_view *view,
@@ -135,7 +155,7 @@ static void note_errors(struct memview_view *view,
 				       &source->wb_err);
 	spin_unlock(&file->f_lock);
 	if (err)
-		mapping_set_error(view->inode->i_mapping, err);
+		filemap_set_wb_err(view->inode->i_mapping, err);
 }
 
 /*
@@ -153,7 +173,9 @@ static int write_back(const struct shown *shown)
 
 	if (!file->f_op->fsync)
 		return 0;
-	sync_begin(&sync, file);
+	err = sync_begin(&sync, file);
+	if (err)
+		return err;
 	err = vfs_fsync_range(file, shown->first, shown->last, shown->datasync);
 	if (err && errseq_check(&file->f_mapping->wb_err, sync.heard))
 		err = vfs_fsync_range(file, shown->first, shown->last,

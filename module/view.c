@@ -100,22 +100,24 @@ static void settle_pieces(const struct memview_piece *pieces, unsigned int nr)
  * @view: View. The caller holds its change_lock.
  * @pieces: As memview_layout_change() has them.
  * @nr: How many pieces.
+ * @asked: What the policies have allowed it by; NULL: they were not asked.
  * @cause: For the tracepoint.
  *
  * When this returns, nobody reaches what the spans showed before.
  *
  * Context: May sleep.
- * Return: 0; -ENOSPC or -ENOMEM, and nothing has changed: the new ranges are
- *	still the caller's.
+ * Return: 0; -ENOSPC, -ENOMEM, or -ESTALE if what they have allowed has lapsed,
+ *	and nothing has changed: the new ranges are still the caller's.
  */
 int memview_change(struct memview_view *view, struct memview_piece *pieces,
-		   unsigned int nr, enum memview_cause cause)
+		   unsigned int nr, const struct memview_asked *asked,
+		   enum memview_cause cause)
 {
 	struct memview_range *dead;
 	int err;
 
 	lockdep_assert_held(&view->change_lock);
-	err = memview_layout_change(&view->layout, pieces, nr, &dead);
+	err = memview_layout_change(&view->layout, pieces, nr, asked, &dead);
 	if (err)
 		return err;
 	zap_pieces(view, pieces, nr, cause);
@@ -135,7 +137,7 @@ static int take_away(struct memview_view *view, pgoff_t first, pgoff_t last,
 		.last = last,
 	};
 
-	return memview_change(view, &piece, 1, cause);
+	return memview_change(view, &piece, 1, NULL, cause);
 }
 
 /* Check a span of the view, in bytes, and give it in pages. */

@@ -22,7 +22,9 @@
  * To register a notifier makes the core allocate what it knows of an mm's
  * notifiers, not charged to anybody, and take all locks of that mm. So one
  * notifier is registered, with one mm, when the module is loaded, and all watches'
- * mms share what the core knows of it.
+ * mms share what the core knows of it. It is an interval notifier, of all addresses:
+ * the core calls a plain one in an SRCU section for which the end of every process
+ * with a KVM machine waits.
  */
 #include <linux/gfp.h>
 #include <linux/interval_tree_generic.h>
@@ -148,8 +150,8 @@ static void zap_ranges(struct memview_source *source, pgoff_t first,
  * Called under the i_mmap lock of the source's file, often from reclaim:
  * takes nothing above source->ranges_lock and does not allocate.
  */
-static int invalidate(struct mmu_notifier *notifier,
-		      const struct mmu_notifier_range *mnr)
+static bool invalidate(struct mmu_interval_notifier *notifier,
+		       const struct mmu_notifier_range *mnr, unsigned long seq)
 {
 	struct memview_source *source =
 		container_of(mnr->mm, struct memview_source, mm);
@@ -158,8 +160,9 @@ static int invalidate(struct mmu_notifier *notifier,
 	enum memview_cause cause = cause_of(mnr);
 
 	if (!mmu_notifier_range_blockable(mnr))
-		return -EAGAIN;
+		return false;
 	i_mmap_assert_locked(source->vma.vm_file->f_mapping);
+	mmu_interval_set_seq(notifier, seq);
 	memview_count(source->view, invalidates);
 	trace_memview_invalidate(&source->view->bpf,
 				 file_inode(source->vma.vm_file), first, last,
@@ -168,14 +171,14 @@ static int invalidate(struct mmu_notifier *notifier,
 	down_read(&source->ranges_lock);
 	zap_ranges(source, first, last, cause);
 	up_read(&source->ranges_lock);
-	return 0;
+	return true;
 }
 
-static const struct mmu_notifier_ops notifier_ops = {
-	.invalidate_range_start = invalidate,
+static const struct mmu_interval_notifier_ops notifier_ops = {
+	.invalidate = invalidate,
 };
 
-static struct mmu_notifier notifier = { .ops = &notifier_ops };
+static struct mmu_interval_notifier notifier;
 
 static void prepare_mm(struct mm_struct *mm)
 {
@@ -214,7 +217,8 @@ int memview_watch_init(void)
 	if (!empty_pgd || !registered_mm)
 		goto free;
 	prepare_mm(registered_mm);
-	err = mmu_notifier_register(&notifier, registered_mm);
+	err = mmu_interval_notifier_insert(&notifier, registered_mm, 0,
+					   ULONG_MAX, &notifier_ops);
 	if (!err)
 		return 0;
 free:
@@ -230,7 +234,7 @@ free:
  */
 void memview_watch_exit(void)
 {
-	mmu_notifier_unregister(&notifier, registered_mm);
+	mmu_interval_notifier_remove(&notifier);
 	/* The core frees this with the mm, and this mm is ours. */
 	kfree(registered_mm->notifier_subscriptions);
 	kfree(registered_mm);

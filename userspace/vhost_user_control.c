@@ -105,8 +105,10 @@ static void set(struct memory *memory, unsigned int id, int sock,
 	if (!error)
 		control_answer(sock, id, false, "session %u: %s\n", id, mode);
 	else if (error == -E2BIG)
-		control_answer(sock, id, true, "session %u: too many spans; restore some, or name all memory\n",
-			       id);
+		control_answer(
+			sock, id, true,
+			"session %u: too many spans; restore some, or name all memory\n",
+			id);
 	else if (span.mode == SPAN_RESTORED)
 		control_answer(sock, id, true,
 			       "session %u: not all is restored: %s%s\n", id,

@@ -146,9 +146,10 @@ static bool set_one(struct proxy *proxy, struct frontend *frontend, int sock,
 	if (!frontend->used || (!frontend->sessions && !frontend->spans.nr))
 		return false;
 	if (!spans_put(&frontend->spans, &span))
-		control_answer(sock, frontend->session, true,
-			       "session %u: too many spans; restore some, or name all memory\n",
-			       frontend->session);
+		control_answer(
+			sock, frontend->session, true,
+			"session %u: too many spans; restore some, or name all memory\n",
+			frontend->session);
 	else if (!pass_on_all(proxy, frontend, sock, request))
 		control_answer(sock, frontend->session, false,
 			       "frontend %d has no session now; its next: %s\n",
