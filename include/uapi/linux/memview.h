@@ -79,11 +79,14 @@
  * in effect, no longer than the module's parameter close_timeout (milliseconds, 1000
  * unless set), and not for a server that has been silent for so long already; a
  * fatal signal ends the wait. So do ftruncate() and the close() that ends a view, or
- * empties it (MEMVIEW_REVOKE_ON_CLOSE). A fault that waits for a page of the file
- * keeps it open until it ends, as one of an mmap() does.
+ * empties it (MEMVIEW_REVOKE_ON_CLOSE), once for each silent server; a killed task
+ * does not wait at its end. A fault that waits for a page of the file, or a client
+ * that has it written back or read ahead, keeps it open until that ends, as with an
+ * mmap().
  *
  * Other system calls: open() of the device fails with EINVAL unless for reading
- * and writing; of a control fd or a view fd by /proc with ENXIO. ftruncate() of a view fd: EPERM.
+ * and writing; of a control fd or a view fd by /proc with ENXIO. ftruncate() of a
+ * view fd: EPERM.
  * mmap() of it without MAP_SHARED: EINVAL; of a control fd: ENODEV.
  * fsync() of a view fd, and msync(): the errno of a file that is shown, an
  * error of writeback (EIO, ENOSPC) once for each view fd; of a control fd:
