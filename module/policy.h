@@ -10,7 +10,7 @@
 #include "memview.h"
 
 /* How often a request is asked about, at the most. */
-#define MEMVIEW_ASK_MAX 64
+#define MEMVIEW_ASK_MAX 10000
 
 DECLARE_STATIC_KEY_FALSE(memview_policies);
 extern atomic64_t memview_policy_changes;

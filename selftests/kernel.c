@@ -101,7 +101,7 @@ TEST_F(kernel, refuses_what_lacks_fixes)
 	char what[96];
 	int i;
 
-	ASSERT_TRUE(WAIT_FOR(!memview_unload(), 20000));
+	ASSERT_TRUE(WAIT_FOR(memview_unload() == -ENOENT, 20000));
 	for (i = 0; i < ARRAY_SIZE(old); i++) {
 		snprintf(what, sizeof(what), "release=%s", old[i]);
 		EXPECT_EQ(-EOPNOTSUPP, load_on(self, what)) TH_LOG("%s", old[i]);
@@ -119,7 +119,7 @@ TEST_F(kernel, accepts_what_has_them)
 	char what[96];
 	int i;
 
-	ASSERT_TRUE(WAIT_FOR(!memview_unload(), 20000));
+	ASSERT_TRUE(WAIT_FOR(memview_unload() == -ENOENT, 20000));
 	for (i = 0; i < ARRAY_SIZE(good); i++) {
 		snprintf(what, sizeof(what), "release=%s", good[i]);
 		EXPECT_EQ(0, load_on(self, what)) TH_LOG("%s", good[i]);
@@ -139,7 +139,7 @@ TEST_F(kernel, refuses_where_a_notifier_does_not_run)
 	char what[32];
 	int i, round;
 
-	ASSERT_TRUE(WAIT_FOR(!memview_unload(), 20000));
+	ASSERT_TRUE(WAIT_FOR(memview_unload() == -ENOENT, 20000));
 	for (round = 0; round < 2; round++) {
 		for (i = 0; i < ARRAY_SIZE(acts); i++) {
 			snprintf(what, sizeof(what), "deaf=%d", i + 1);
@@ -157,7 +157,7 @@ TEST_F(kernel, self_test_leaves_nothing)
 	struct view_info info;
 	int control;
 
-	ASSERT_TRUE(WAIT_FOR(!memview_unload(), 20000));
+	ASSERT_TRUE(WAIT_FOR(memview_unload() == -ENOENT, 20000));
 	ASSERT_EQ(0, memview_load(self->file));
 	control = view_create(SIZE);
 	ASSERT_LE(0, control);
@@ -165,7 +165,7 @@ TEST_F(kernel, self_test_leaves_nothing)
 	EXPECT_EQ(1, info.id);
 	EXPECT_EQ(0, info.invalidates);
 	close(control);
-	EXPECT_TRUE(WAIT_FOR(!memview_unload(), 20000));
+	EXPECT_TRUE(WAIT_FOR(memview_unload() == -ENOENT, 20000));
 }
 
 /*
