@@ -42,7 +42,7 @@ static DEFINE_SPINLOCK(runs_lock);
  */
 void memview_policies_changed(void)
 {
-	/* After the list, for those who read the count and then walk it. */
+	/* After the list: an asker reads the count and then walks the list. */
 	smp_mb__before_atomic();
 	atomic64_inc(&memview_policy_changes);
 	synchronize_srcu(&commits_srcu);

@@ -33,7 +33,7 @@ static int check_release(void)
 	unsigned int major, minor, patch = 0;
 
 	if (sscanf(release, "%u.%u.%u", &major, &minor, &patch) >= 2 &&
-	    MEMVIEW_IS_SAFE_KERNEL(KERNEL_VERSION(major, minor, patch)))
+	    MEMVIEW_IS_SAFE_RELEASE(major, minor, patch))
 		return 0;
 	pr_err("memview: not loaded: Linux %s lacks fixes that memory views rely on; Linux %s has them\n",
 	       release, MEMVIEW_SAFE_KERNELS);

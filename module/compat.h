@@ -47,6 +47,8 @@
 	(((version) >= KERNEL_VERSION(6, 12, 115) && \
 	  (version) < KERNEL_VERSION(6, 13, 0)) ||   \
 	 (version) >= KERNEL_VERSION(7, 3, 0))
+#define MEMVIEW_IS_SAFE_RELEASE(major, minor, patch) \
+	MEMVIEW_IS_SAFE_KERNEL(KERNEL_VERSION(major, minor, patch))
 #define MEMVIEW_SAFE_KERNELS "6.12.115 and later of 6.12, and 7.3 and later,"
 
 #if !MEMVIEW_IS_SAFE_KERNEL(LINUX_VERSION_CODE)
